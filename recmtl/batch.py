@@ -1,0 +1,132 @@
+"""The messages between the parts: Layout, Batch, Embedded, Output. They hold, they do not act."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One look-up: a feature, the width of its embedding, and where its values begin in the table."""
+
+    name: str
+    width: int
+    first: int  # first row of its vocabulary in the fused table of that width
+    size: int  # rows of its vocabulary, reserved rows included
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How encoded rows are laid out: what the model needs to know of the encoder.
+
+    `rows` has one column a slot, in this order; `lists` are ragged; `dense` maps a feature to its
+    number of columns; `tables` maps an embedding width to the rows of its fused table.
+    """
+
+    slots: tuple[Slot, ...]
+    lists: tuple[Slot, ...]
+    dense: Mapping[str, int]
+    tables: Mapping[int, int]
+    labels: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "slots": [vars(s) for s in self.slots],
+            "lists": [vars(s) for s in self.lists],
+            "dense": dict(self.dense),
+            "tables": {str(w): n for w, n in self.tables.items()},
+            "labels": list(self.labels),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, object]) -> "Layout":
+        content: dict[str, list[dict[str, object]]] = value  # type: ignore[assignment]
+        return cls(
+            slots=tuple(Slot(**s) for s in content["slots"]),  # type: ignore[arg-type]
+            lists=tuple(Slot(**s) for s in content["lists"]),  # type: ignore[arg-type]
+            dense=dict(value["dense"]),  # type: ignore[call-overload]
+            tables={int(w): n for w, n in dict(value["tables"]).items()},  # type: ignore[call-overload]
+            labels=tuple(value["labels"]),  # type: ignore[arg-type]
+        )
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Lists of different lengths: row i holds values[offsets[i]:offsets[i + 1]]."""
+
+    values: "Tensor"  # (V,)
+    offsets: "Tensor"  # (B + 1,)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B impressions, encoded. A null label is NaN: read it through a task, which masks it."""
+
+    rows: "Tensor"  # (B, S) integer rows of the fused tables
+    dense: "Tensor"  # (B, D) float32
+    lists: Mapping[str, Ragged]
+    labels: Mapping[str, "Tensor"]  # (B,) float32 each
+    weight: "Tensor"  # (B,) float32
+    origin: "Tensor"  # (B, 2) source file and row in it; stays on the CPU
+
+    def __len__(self) -> int:
+        return self.rows.shape[0]
+
+    def to(self, device: "torch.device") -> "Batch":
+        def move(t: "Tensor") -> "Tensor":
+            return t.to(device, non_blocking=True)
+
+        return replace(
+            self,
+            rows=move(self.rows), dense=move(self.dense), weight=move(self.weight),
+            lists={n: Ragged(move(r.values), move(r.offsets)) for n, r in self.lists.items()},
+            labels={n: move(t) for n, t in self.labels.items()},
+        )
+
+    def pin_memory(self) -> "Batch":
+        return replace(
+            self,
+            rows=self.rows.pin_memory(), dense=self.dense.pin_memory(),
+            weight=self.weight.pin_memory(),
+            lists={
+                n: Ragged(r.values.pin_memory(), r.offsets.pin_memory())
+                for n, r in self.lists.items()
+            },
+            labels={n: t.pin_memory() for n, t in self.labels.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A batch after the look-up: one tensor a task, the same one where tables are shared."""
+
+    views: Mapping[str, "Tensor"]  # task → (B, W)
+    slices: Mapping[str, slice]  # feature → its columns in every view
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What a sharing gives: one view a task, and gates where it has them."""
+
+    views: Mapping[str, "Tensor"]  # task → (B, H)
+    gates: Mapping[str, "Tensor"] = field(default_factory=dict)  # task → (B, K), rows sum to 1
+    penalties: Mapping[str, "Tensor"] = field(default_factory=dict)
+    details: Mapping[str, "Tensor"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model gives for a batch.
+
+    `raw` is a logit (binary) or a prediction in the label's unit (regression) a task; `penalties`
+    are named scalars added to the loss; `details` is filled only when asked.
+    """
+
+    raw: Mapping[str, "Tensor"]  # task → (B,)
+    gates: Mapping[str, "Tensor"]
+    penalties: Mapping[str, "Tensor"]
+    details: Mapping[str, "Tensor"]

@@ -1,0 +1,109 @@
+"""A whole run as one frozen value, read from one TOML file, with every cross-check."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from recmtl.errors import RecmtlError, nearest
+from recmtl.folder import digest
+from recmtl.learn import TrainConfig
+from recmtl.learn.settings import BINARY_METRICS, REGRESSION_METRICS
+from recmtl.model import EmbeddingConfig, ModelConfig
+from recmtl.schema import Problem
+
+
+class Experiment(Problem):
+    """A problem, the models to compare on it, and how they are trained."""
+
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    models: dict[str, ModelConfig] = Field(min_length=1)
+    train: TrainConfig
+
+    @classmethod
+    def read(cls, file: str | Path) -> "Experiment":
+        """Read and check a TOML file. Raises RecmtlError naming file, key and the nearest right key."""
+        path = Path(file)
+        try:
+            content = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise RecmtlError(f"cannot be read: {error.strerror}", where=path) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RecmtlError(f"is not TOML: {error}", where=path) from error
+        return cls.parse(content, root=path.absolute().parent, name=str(path))
+
+    @classmethod
+    def parse(cls, content: dict[str, Any], root: Path, name: str = "configuration") -> "Experiment":
+        """The same from a dict; `root` is the folder that paths are relative to."""
+        try:
+            return cls.model_validate({**content, "root": root})
+        except ValidationError as error:
+            raise _explain(error, name) from None
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal configurations, wherever they lie: paths are taken unexpanded."""
+        return digest(json.loads(self.model_dump_json()))
+
+    @model_validator(mode="after")
+    def _models_serve_the_tasks(self) -> "Experiment":
+        for name, model in self.models.items():
+            reason = model.refusal(self.tasks)
+            if reason:
+                raise ValueError(f"models.{name}: {reason}")
+        return self
+
+    @model_validator(mode="after")
+    def _monitor_is_reported(self) -> "Experiment":
+        metric, task = self.train.monitored
+        if task not in self.tasks:
+            raise ValueError(f"train.monitor: no task {task!r}; {nearest(task, self.tasks)}")
+        fitting = BINARY_METRICS if self.tasks[task].type == "binary" else REGRESSION_METRICS
+        if metric not in fitting:
+            raise ValueError(f"train.monitor: {metric!r} does not measure a {self.tasks[task].type} task")
+        for name, model in self.models.items():
+            if task not in model.reports(self.tasks):
+                raise ValueError(
+                    f"models.{name}: it neither trains nor derives {task!r}, which train.monitor reads"
+                )
+        return self
+
+
+def _explain(error: ValidationError, name: str) -> RecmtlError:
+    """One line a mistake: key, reason and, for an unknown key, the nearest right one."""
+    lines = []
+    for item in error.errors():
+        keys = [str(key) for key in item["loc"] if not str(key).startswith("function-")]
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{'.'.join(keys)}: unknown key; {nearest(keys[-1], _siblings(item['loc']))}")
+            continue
+        message = item["msg"].removeprefix("Value error, ")
+        where = ".".join(keys)
+        lines.append(f"{where}: {message}" if where else message)
+    return RecmtlError("\n".join(lines), where=name)
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed where an unknown one was found, by walking the configuration's classes."""
+    kinds: list[Any] = [Experiment]
+    for key in location[:-1]:
+        kinds = [k for kind in kinds for k in _step(kind, key)] or kinds
+    return sorted({f for k in kinds for f in k.model_fields if f != "root"})
+
+
+def _step(kind: type[BaseModel], key: int | str) -> list[type[BaseModel]]:
+    """The classes that a value under `key` may have; a dict's key or a union's tag narrows nothing."""
+    if key in kind.model_fields:
+        return _classes(kind.model_fields[str(key)].annotation)
+    tag = kind.model_fields.get("kind")
+    if kind.__name__ == key or (tag is not None and tag.default == key):
+        return [kind]
+    return []
+
+
+def _classes(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [c for part in get_args(annotation) for c in _classes(part)]

@@ -1,0 +1,130 @@
+"""The one writer of output folders: all or nothing, with a manifest, one writer at a time.
+
+A folder is written under a temporary name beside its final one and renamed when complete. A folder
+that has its `manifest.json` is whole; one that lacks it is not ours or not finished.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recmtl.errors import RecmtlError
+
+MANIFEST = "manifest.json"
+
+
+def digest(value: object) -> str:
+    """A short stable digest of a JSON value: equal values, equal digests."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The digest of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+@contextmanager
+def write_folder(path: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield a temporary folder to fill; on success it becomes `path`, else it is removed.
+
+    The manifest may be a dict that the body goes on filling: it is written last. An older folder at
+    `path` is replaced. Waits while another process writes the same path.
+    """
+    path = Path(os.path.abspath(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(path):
+            temporary, old = _sibling(path, "tmp"), _sibling(path, "old")
+            _recover(path, temporary, old)
+            temporary.mkdir()
+            try:
+                yield temporary
+                _write_manifest(temporary, manifest)
+                if path.exists():
+                    path.rename(old)
+                temporary.rename(path)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+                shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise RecmtlError(
+            f"could not be written: {error.strerror or error}",
+            where=path,
+            fix="free space on the disk or choose another folder; nothing was left there",
+        ) from error
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a whole folder.
+
+    Raises RecmtlError where the folder is missing, was not finished, or the manifest is no JSON.
+    """
+    file = Path(path) / MANIFEST
+    try:
+        content = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise RecmtlError(
+            "no finished folder here", where=path, expected=f"a folder with {MANIFEST}",
+            fix="run the step that writes it",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise RecmtlError(f"unreadable manifest: {error}", where=file) from error
+    if not isinstance(content, dict):
+        raise RecmtlError("unreadable manifest: not a JSON object", where=file)
+    return content
+
+
+def is_current(path: Path, key: str) -> bool:
+    """Whether `path` is a whole folder that was made from `key`, so that it need not be redone."""
+    try:
+        return read_manifest(path).get("key") == key
+    except RecmtlError:
+        return False
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a small file under a temporary name, then rename it."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+    temporary.replace(path)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with _sibling(path, "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _sibling(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{path.name}.{suffix}")
+
+
+def _recover(path: Path, temporary: Path, old: Path) -> None:
+    """Undo what a killed writer left: its half folder goes, a folder moved aside comes back."""
+    if old.exists() and not path.exists():
+        old.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    files = {
+        str(file.relative_to(folder)): file.stat().st_size
+        for file in sorted(folder.rglob("*")) if file.is_file()
+    }
+    text = json.dumps({**manifest, "files": files}, indent=1, ensure_ascii=False, default=str)
+    with (folder / MANIFEST).open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

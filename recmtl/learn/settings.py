@@ -1,0 +1,49 @@
+"""`[train]`: how every model of a file is trained."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from recmtl.schema import Config
+
+BINARY_METRICS = ("auc", "logloss", "pcoc")
+REGRESSION_METRICS = ("rmse", "mae", "r2")
+LOWER_IS_BETTER = frozenset({"logloss", "rmse", "mae"})
+
+
+class TrainConfig(Config):
+    """The schedule, the optimizers and the seeds."""
+
+    epochs: int = Field(default=3, ge=1)
+    batch_size: int = Field(default=4096, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0.0, description="AdamW, on the dense part")
+    weight_decay: float = Field(default=0.0, ge=0.0, description="AdamW's, on the dense part")
+    table_learning_rate: float = Field(default=0.05, gt=0.0, description="row-wise Adagrad, on tables")
+    table_l2: float = Field(default=0.0, ge=0.0, description="on the rows that a batch touches")
+    monitor: str = Field(description="metric on valid that picks epochs and champion: auc_valid/ctcvr")
+    patience: int = Field(default=1, ge=1, description="epochs without a better monitor before a stop")
+    seeds: tuple[int, ...] = Field(default=(1,), min_length=1, description="each model, once a seed")
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    @field_validator("monitor")
+    @classmethod
+    def _names_a_metric(cls, value: str) -> str:
+        metric, _, task = value.partition("_valid/")
+        if metric not in (*BINARY_METRICS, *REGRESSION_METRICS) or not task:
+            raise ValueError(
+                f"{value!r}: the form is METRIC_valid/TASK with METRIC one of "
+                + ", ".join((*BINARY_METRICS, *REGRESSION_METRICS))
+            )
+        if metric == "pcoc":
+            raise ValueError("pcoc is best at 1, neither high nor low: monitor auc or logloss")
+        return value
+
+    @property
+    def monitored(self) -> tuple[str, str]:
+        """The monitored metric's name and task."""
+        metric, _, task = self.monitor.partition("_valid/")
+        return metric, task
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.monitored[0] not in LOWER_IS_BETTER

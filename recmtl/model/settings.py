@@ -1,0 +1,76 @@
+"""A model as it stands in a file: `[models.NAME]`. Two models differ by the lines that differ here."""
+
+from collections.abc import Mapping
+
+from pydantic import Field, model_validator
+
+from recmtl.errors import nearest
+from recmtl.model.relation import Independent, Relation, derivable
+from recmtl.model.sharing import Dropout, Sharing, Tables, Widths
+from recmtl.schema import Config, Task
+
+
+class EmbeddingConfig(Config):
+    """`[embedding]`: the same for every model of a file, so that they stay comparable."""
+
+    width: int = Field(default=16, ge=1, description="columns of a feature without a width of its own")
+    dropout: Dropout = Field(default=0.0, description="on the embedded batch, in training")
+    init: float = Field(default=0.01, gt=0.0, description="standard deviation of new rows")
+
+
+class TowerConfig(Config):
+    """The network between a task's view and its raw output."""
+
+    hidden: Widths = (64, 32)
+    dropout: Dropout = 0.0
+
+
+class ModelConfig(Config):
+    """`[models.NAME]`: sharing, relation, towers, and the weight of each task's loss."""
+
+    sharing: Sharing
+    relation: Relation = Independent()
+    towers: TowerConfig = TowerConfig()
+    tables: Tables | None = Field(default=None, description="shared (default), or one per task")
+    loss: dict[str, float] = Field(min_length=1, description="task → weight of its loss")
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> "ModelConfig":
+        for task, weight in self.loss.items():
+            if weight <= 0:
+                raise ValueError(f"loss.{task} = {weight:g}: a weight is positive; leave the task out")
+        if self.sharing.tables and self.tables not in (None, self.sharing.tables):
+            raise ValueError(
+                f"sharing {self.sharing.kind!r} means tables = {self.sharing.tables!r}: drop tables"
+            )
+        return self
+
+    @property
+    def effective_tables(self) -> Tables:
+        return self.tables or self.sharing.tables or "shared"
+
+    def refusal(self, tasks: Mapping[str, Task]) -> str | None:
+        """Why this model cannot serve these tasks, or None."""
+        for task in self.loss:
+            if task not in tasks:
+                return f"loss names no task {task!r}; {nearest(task, tasks)}"
+            if tasks[task].type not in self.relation.accepts:
+                return (
+                    f"relation {self.relation.kind!r} takes {sorted(self.relation.accepts)} tasks, "
+                    f"{task!r} is {tasks[task].type}"
+                )
+        return self.relation.refusal(tasks, frozenset(self.loss))
+
+    def towers_for(self, tasks: Mapping[str, Task]) -> tuple[str, ...]:
+        """The tasks that have a tower."""
+        return self.relation.towers(tasks, frozenset(self.loss))
+
+    def reports(self, tasks: Mapping[str, Task]) -> dict[str, str]:
+        """Every task that this model scores → "trained", "tower" (no loss of its own) or "derived"."""
+        towers = set(self.towers_for(tasks))
+        given = frozenset(towers | (set(self.loss) & set(tasks)))
+        derived = derivable(tasks, given)
+        return {
+            t: "trained" if t in self.loss else "tower" if t in given else "derived"
+            for t in tasks if t in given or t in derived
+        }

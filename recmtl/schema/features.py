@@ -1,0 +1,129 @@
+"""Feature kinds: how a column becomes rows of a table or numbers. Each knows no data."""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from recmtl.errors import RecmtlError, nearest
+from recmtl.schema.config import Config
+
+Kind = Literal["categorical", "bag", "history", "numeric", "vector", "cross"]
+
+
+class _Embedded(Config):
+    """What all kinds share that look up rows of an embedding table."""
+
+    column: str | None = Field(default=None, description="column to read; default: the feature's name")
+    min_count: int = Field(default=1, ge=1, description="rarer values on train read the unknown row")
+    max_size: int | None = Field(default=None, ge=1, description="keep the most frequent values only")
+    buckets: int | None = Field(default=None, ge=1, description="hash into so many rows, no vocabulary")
+    width: int | None = Field(default=None, ge=1, description="embedding width; default: [embedding]")
+    share: str | None = Field(default=None, description="use the vocabulary and table of this feature")
+
+    @model_validator(mode="after")
+    def _one_way_to_rows(self) -> "_Embedded":
+        if self.buckets and (self.max_size or self.min_count > 1):
+            raise ValueError("buckets hash every value: drop min_count and max_size, or drop buckets")
+        if self.share and (self.buckets or self.max_size or self.min_count > 1 or self.width):
+            raise ValueError("share takes all of the other feature's options: give none here")
+        return self
+
+
+class Categorical(_Embedded):
+    """One id a row: a 64-bit integer, a string, a boolean or a whole float."""
+
+    kind: Literal["categorical"] = "categorical"
+
+
+class Bag(_Embedded):
+    """Several ids a row in no order, averaged: a list column, or a string with a separator."""
+
+    kind: Literal["bag"] = "bag"
+    separator: str | None = Field(default=None, min_length=1)
+
+
+class History(_Embedded):
+    """The last `last` ids of a list column, most recent last; averaged unless a part attends."""
+
+    kind: Literal["history"] = "history"
+    last: int = Field(default=50, ge=1)
+
+
+class Numeric(Config):
+    """One number a row; null becomes 0 after scaling, with an indicator beside it."""
+
+    kind: Literal["numeric"] = "numeric"
+    column: str | None = None
+    transform: Literal["standardise", "log1p", "quantile", "none"] = Field(
+        default="standardise",
+        description="log1p: sign(x)·log(1+|x|), then standardised; quantile: to a normal",
+    )
+
+
+class Vector(Config):
+    """A fixed-size list of floats, used as it is: a ready-made embedding. Null becomes zeros."""
+
+    kind: Literal["vector"] = "vector"
+    column: str | None = None
+    size: int = Field(ge=1)
+
+
+class Cross(_Embedded):
+    """The combination of several columns as one id; null where any of them is null."""
+
+    kind: Literal["cross"] = "cross"
+    of: tuple[str, ...] = Field(min_length=2, description="columns to combine")
+
+    @model_validator(mode="after")
+    def _no_column(self) -> "Cross":
+        if self.column is not None:
+            raise ValueError("a cross reads the columns in `of`: drop `column`")
+        return self
+
+
+Feature = Annotated[
+    Categorical | Bag | History | Numeric | Vector | Cross, Field(discriminator="kind")
+]
+
+
+def columns_of(name: str, feature: Feature) -> tuple[str, ...]:
+    """The source columns that a feature reads."""
+    return feature.of if isinstance(feature, Cross) else (feature.column or name,)
+
+
+def resolve_features(
+    features: Mapping[str, Feature], columns: Iterable[str], forbidden: Mapping[str, str]
+) -> dict[str, Feature]:
+    """Patterns such as `onehot_feat*` replaced by one feature a matching column.
+
+    `columns` are those of the joined log; `forbidden` maps columns that must not be features
+    (labels, outcomes) to the reason. A feature named outright wins over a pattern, and a pattern
+    passes over forbidden columns; a forbidden column named outright is an error, as is a missing one.
+    """
+    known = list(columns)
+    resolved: dict[str, Feature] = {}
+    for name, feature in features.items():
+        if any(sign in name for sign in "*?["):
+            matches = [c for c in known if fnmatchcase(c, name) and c not in forbidden]
+            if not matches:
+                raise RecmtlError(
+                    "the pattern matches no column that may be a feature",
+                    where=f"[features] {name!r}", found=", ".join(known),
+                )
+            resolved |= {c: feature for c in matches if c not in features}
+            continue
+        for column in columns_of(name, feature):
+            if column not in known:
+                raise RecmtlError(
+                    f"no column {column!r} in the log or its side tables",
+                    where=f"[features] {name}", fix=nearest(column, known),
+                )
+            if column in forbidden:
+                raise RecmtlError(
+                    f"the column {column!r} is {forbidden[column]}: the model would read the answer",
+                    where=f"[features] {name}", fix="remove the feature",
+                )
+        resolved[name] = feature
+    return resolved

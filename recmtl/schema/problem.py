@@ -1,0 +1,88 @@
+"""What ingest, check and encode need to know of a problem: everything but the models."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from recmtl.errors import nearest
+from recmtl.schema.config import Config, expand
+from recmtl.schema.features import Feature
+from recmtl.schema.source import Data
+from recmtl.schema.tasks import Task
+
+
+class Problem(Config):
+    """A log, its labels, features and tasks. `root` is the folder that paths are relative to."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    data: Data
+    labels: dict[str, str] = Field(min_length=1)
+    features: dict[str, Feature] = Field(min_length=1)
+    tasks: dict[str, Task] = Field(min_length=1)
+    root: Path = Field(default=Path(), exclude=True)
+
+    def path(self, path: str) -> str:
+        """A path of the file, with variables and the file's folder filled in."""
+        return expand(path, self.root)
+
+    @model_validator(mode="after")
+    def _tasks_name_labels_and_tasks(self) -> "Problem":
+        for name, task in self.tasks.items():
+            for label in filter(None, (task.label, task.given)):
+                if label not in self.labels:
+                    raise ValueError(f"tasks.{name}: no label {label!r}; {nearest(label, self.labels)}")
+            for factor in task.product:
+                if factor not in self.tasks:
+                    raise ValueError(f"tasks.{name}: no task {factor!r}; {nearest(factor, self.tasks)}")
+            check_chain(name, task, self.tasks)
+        return self
+
+    @model_validator(mode="after")
+    def _shares_exist(self) -> "Problem":
+        for name, feature in self.features.items():
+            share = getattr(feature, "share", None)
+            if share is None:
+                continue
+            if share not in self.features or getattr(self.features[share], "share", None):
+                raise ValueError(
+                    f"features.{name}: share = {share!r} must name a feature with its own vocabulary; "
+                    f"{nearest(share, self.features)}"
+                )
+        return self
+
+    def forbidden(self, label_columns: Mapping[str, str], columns: tuple[str, ...]) -> dict[str, str]:
+        """Columns that must not be features, with the reason: label inputs and outcomes.
+
+        `label_columns` maps a column to the label that reads it; `columns` are those of the log.
+        """
+        reasons = {
+            c: "an outcome ([data] outcomes)"
+            for c in columns if any(fnmatchcase(c, pattern) for pattern in self.data.outcomes)
+        }
+        reasons |= {c: f"an input of the label {label!r}" for c, label in label_columns.items()}
+        return reasons
+
+
+def check_chain(name: str, task: Task, tasks: Mapping[str, Task]) -> None:
+    """A product is a chain: each factor is conditioned on the label before it, the last has the label.
+
+    E.g. ctcvr = ctr · cvr, where cvr is given the label of ctr and predicts the label of ctcvr.
+    """
+    if not task.product or not all(factor in tasks for factor in task.product):
+        return
+    factors = [tasks[f] for f in task.product]
+    if any(f.type != "binary" or f.product for f in factors):
+        raise ValueError(f"tasks.{name}: every factor of a product is a binary task with its own tower")
+    if factors[0].given is not None:
+        raise ValueError(f"tasks.{name}: the first factor {task.product[0]!r} must have no given")
+    for before, factor, label in zip(factors, factors[1:], task.product[1:], strict=False):
+        if factor.given != before.label:
+            raise ValueError(
+                f"tasks.{name}: {label!r} must have given = {before.label!r}, the label before it"
+            )
+    if factors[-1].label != task.label:
+        raise ValueError(
+            f"tasks.{name}: the last factor {task.product[-1]!r} must have the label {task.label!r}"
+        )
