@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,7 @@ def write_folder(path: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
                 shutil.rmtree(temporary, ignore_errors=True)
                 shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise RecmtlError(
-            f"could not be written: {error.strerror or error}",
-            where=path,
-            fix="free space on the disk or choose another folder; nothing was left there",
-        ) from error
+        raise _unwritable(path, error) from error
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -94,14 +91,29 @@ def write_file(path: Path, content: str | bytes) -> None:
     """Write a small file under a temporary name, then rename it."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> RecmtlError:
+    return RecmtlError(
+        f"could not be written: {error.strerror or error}",
+        where=path,
+        fix="free space on the disk or choose another folder; nothing was left there",
+    )
 
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    with _sibling(path, "lock").open("w") as handle:
+    # Beside the outputs a lock would outlive them as litter; in the temporary folder it is nobody's.
+    name = f"recmtl-{os.getuid()}-{digest(str(path))}.lock"
+    with (Path(tempfile.gettempdir()) / name).open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

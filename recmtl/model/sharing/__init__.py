@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 from recmtl.schema import Config
 
 if TYPE_CHECKING:
-    from recmtl.model.sharing.experts import SharingModule
+    from recmtl.model.sharing.module import SharingModule
 
 Tables = Literal["shared", "per_task"]
 Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]

@@ -1,0 +1,60 @@
+# make demo | test | test-all | lint | bench | clean — each installs what it needs into .venv first.
+# A CPU build of torch from elsewhere:
+#   make demo TORCH_FROM="--index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON     ?= python3
+TORCH_FROM ?=
+VENV       := .venv
+BIN        := $(VENV)/bin
+STAMP      := $(VENV)/.installed
+PIP        := $(BIN)/python -m pip --disable-pip-version-check
+
+# The public logs, where a folder of them lies beside the checkout.
+ifndef RECMTL_DATA
+  ifneq ($(wildcard ../shared/data/.),)
+    RECMTL_DATA := $(abspath ../shared/data)
+  endif
+endif
+ifdef RECMTL_DATA
+  export RECMTL_DATA
+endif
+
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: demo test test-all lint bench clean install
+.DEFAULT_GOAL := demo
+
+demo: $(STAMP)
+	@$(BIN)/recmtl demo --flow
+
+test: $(STAMP)
+	@$(BIN)/pytest -q
+
+test-all: $(STAMP)
+	@$(BIN)/pytest -q -m ""
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(STAMP)
+	@$(BIN)/python benchmarks/w1.py
+
+install: $(STAMP)
+
+# torch alone and first: its version is then settled before anything else could ask for another build.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "recmtl needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	       "Choose another one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Installing into $(VENV): once, a minute or two"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install -qq $(TORCH_FROM) torch==$$(sed -n 's/^torch==//p' constraints.txt)
+	@$(PIP) install -qq -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

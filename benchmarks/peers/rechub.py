@@ -1,0 +1,99 @@
+"""torch-rechub's MMoE on W1a, in memory: steps on demand, timed.
+
+    python rechub.py W1 STEPS     in an environment with torch-rechub 0.9.0 and pyarrow
+
+Prints "ready", then for each line on standard input trains STEPS steps with the library's own trainer
+and prints {"rows": …, "seconds": …}. Arrays lie in memory and are cut into batches by index, which
+spares the library its row-wise loader.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from torch_rechub.basic.features import DenseFeature, SparseFeature
+from torch_rechub.models.multi_task import MMOE
+from torch_rechub.trainers import MTLTrainer
+
+IDS = ["user_id", "item_id", *(f"c{i:02d}" for i in range(14))]
+NUMBERS = [f"d{i}" for i in range(8)]
+LABELS = ["click", "conversion"]
+BATCH = 4096
+WIDTH = 16
+
+
+def read(folder: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor, dict[str, int]]:
+    """The train files: ids as rows of their vocabularies, numbers with nulls as 0, labels (N, 2)."""
+    files = sorted(folder.glob("part-*.parquet"))[:-1]
+    columns: dict[str, torch.Tensor] = {}
+    sizes: dict[str, int] = {}
+    for name in IDS + NUMBERS:
+        table = pa.concat_tables(pq.read_table(file, columns=[name]) for file in files)
+        column = table[name].combine_chunks()
+        if name in IDS:
+            encoded = column.dictionary_encode()
+            sizes[name] = len(encoded.dictionary)
+            values = encoded.indices.to_numpy().astype(np.int64)
+        else:
+            values = pc.fill_null(column, 0.0).to_numpy().astype(np.float32)
+        columns[name] = torch.from_numpy(values)
+    tables = pa.concat_tables(pq.read_table(file, columns=LABELS) for file in files)
+    labels = np.stack([tables[name].to_numpy() for name in LABELS], axis=1).astype(np.float32)
+    return columns, torch.from_numpy(labels), sizes
+
+
+def build(sizes: dict[str, int]) -> MTLTrainer:
+    features = [SparseFeature(name, sizes[name], WIDTH) for name in IDS]
+    features += [DenseFeature(name) for name in NUMBERS]
+    tower = {"dims": [64, 32], "activation": "relu"}
+    expert = {"dims": [256, 128], "activation": "relu"}
+    model = MMOE(features, ["classification"] * 2, 4, expert, [tower, tower])
+    return MTLTrainer(model, ["classification"] * 2, optimizer_params={"lr": 1e-3})
+
+
+def batches(
+    columns: dict[str, torch.Tensor], labels: torch.Tensor
+) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
+    """Shuffled batches without end."""
+    while True:
+        for chosen in torch.randperm(len(labels)).split(BATCH)[:-1]:
+            yield {name: values[chosen] for name, values in columns.items()}, labels[chosen]
+
+
+class Block:
+    """So many of the next batches, as the trainer's loader."""
+
+    def __init__(self, source: Iterator[object], steps: int) -> None:
+        self.source, self.steps = source, steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[object]:
+        return (next(self.source) for _ in range(self.steps))
+
+
+def main() -> None:
+    folder, steps = Path(sys.argv[1]), int(sys.argv[2])
+    torch.manual_seed(1)
+    columns, labels, sizes = read(folder)
+    trainer, source = build(sizes), batches(columns, labels)
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        with redirect_stdout(sys.stderr):
+            trainer.train_one_epoch(Block(source, steps))
+        seconds = time.perf_counter() - start
+        print(json.dumps({"rows": steps * BATCH, "seconds": seconds}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

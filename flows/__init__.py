@@ -1,0 +1,1 @@
+"""Prefect flows over `recmtl.pipeline`: thin verbs, nothing here decides about data."""

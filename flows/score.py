@@ -1,0 +1,20 @@
+"""The flow `score`: a registered model over Parquet files."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from . import steps
+
+
+@flow(name="recmtl-score")
+def score(model: str, inputs: str, out: str, device: steps.Device = "auto") -> str:
+    """A score per task for every row.
+
+    Args:
+        model: models:/NAME@champion, models:/NAME/VERSION or a bundle's folder
+        inputs: Parquet: a file, a folder or a glob
+        out: folder of the scores
+        device: where to score
+    """
+    return str(steps.score(model, inputs, Path(out), device))

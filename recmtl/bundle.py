@@ -1,0 +1,117 @@
+"""A trained model as one folder: configuration, encoder, weights and golden rows; no pickle in it.
+
+Golden rows are inputs with the scores that the model gave when it was saved. Loading scores them
+again, so that a bundle that would score differently here is refused rather than used.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from recmtl.batch import Batch, Ragged
+from recmtl.data.encoder import Encoded, Encoder
+from recmtl.errors import RecmtlError
+from recmtl.experiment import Experiment
+from recmtl.folder import read_manifest
+from recmtl.learn.checkpoint import load_weights, save_weights
+from recmtl.model.multitask import MultiTask, build_model
+
+GOLDEN_ROWS = 64
+TOLERANCE = 1e-4  # another processor sums in another order; a wrong table is off by far more
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What scoring needs: which model of which experiment, its encoder, and its weights."""
+
+    experiment: Experiment
+    model_name: str
+    seed: int
+    encoder: Encoder
+    model: MultiTask
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that it scores."""
+        return tuple(self.experiment.models[self.model_name].reports(self.experiment.tasks))
+
+    def save(self, folder: Path, golden: pa.Table) -> None:
+        """Write into an existing folder; `golden` holds rows of the encoder's input columns."""
+        description = {
+            "experiment": json.loads(self.experiment.model_dump_json()),
+            "model": self.model_name,
+            "seed": self.seed,
+        }
+        (folder / "experiment.json").write_text(json.dumps(description, indent=1))
+        (folder / "encoder").mkdir()
+        self.encoder.save(folder / "encoder")
+        save_weights(self.model, folder / "weights.safetensors")
+        golden = golden.select(list(self.encoder.columns)).slice(0, GOLDEN_ROWS)
+        pq.write_table(golden, folder / "golden_rows.parquet")
+        pq.write_table(pa.table(self.score(golden)), folder / "golden_scores.parquet")
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> "Bundle":
+        """Read and prove a bundle. Raises RecmtlError where it is not whole or scores differently."""
+        folder = Path(folder)
+        read_manifest(folder)
+        try:
+            description = json.loads((folder / "experiment.json").read_text())
+        except (OSError, ValueError) as error:
+            raise RecmtlError(f"no readable experiment.json: {error}", where=folder) from error
+        experiment = Experiment.parse(description["experiment"], folder, str(folder))
+        encoder = Encoder.load(folder / "encoder")
+        model = build_model(
+            experiment.models[description["model"]], experiment.embedding, encoder.layout,
+            experiment.tasks,
+        )
+        load_weights(model, folder / "weights.safetensors")
+        bundle = cls(experiment, description["model"], description["seed"], encoder, model.eval())
+        bundle._prove(folder)
+        bundle.model.to(device)
+        return bundle
+
+    @torch.inference_mode()
+    def score(self, table: pa.Table) -> dict[str, np.ndarray]:
+        """Score rows of the encoder's columns: task → (N,) float32."""
+        self.model.eval()
+        batch = to_batch(self.encoder.encode(table)).to(next(self.model.parameters()).device)
+        scores = self.model.scores(self.model(batch))
+        return {task: scores[task].float().cpu().numpy() for task in self.tasks}
+
+    def _prove(self, folder: Path) -> None:
+        expected = pq.read_table(folder / "golden_scores.parquet")
+        found = self.score(pq.read_table(folder / "golden_rows.parquet"))
+        for task, scores in found.items():
+            if task not in expected.column_names:
+                raise RecmtlError(f"the golden rows know no task {task!r}", where=folder)
+            was = expected[task].to_numpy()
+            if not np.allclose(was, scores, rtol=TOLERANCE, atol=TOLERANCE):
+                row = int(np.argmax(np.abs(was - scores)))
+                raise RecmtlError(
+                    f"task {task!r} scores its golden rows differently", where=folder,
+                    expected=f"{was[row]:.6f} at row {row}", found=f"{scores[row]:.6f}",
+                    fix="the folder was changed, or another version of recmtl wrote it: train again",
+                )
+
+
+def to_batch(encoded: Encoded, labels: Mapping[str, np.ndarray] | None = None) -> Batch:
+    """Encoded rows as a batch on the CPU, of weight 1 and without origin."""
+    size = len(encoded.rows)
+    return Batch(
+        rows=torch.from_numpy(encoded.rows),
+        dense=torch.from_numpy(encoded.dense),
+        lists={
+            name: Ragged(torch.from_numpy(values), torch.from_numpy(offsets))
+            for name, (values, offsets) in encoded.lists.items()
+        },
+        labels={name: torch.from_numpy(label) for name, label in (labels or {}).items()},
+        weight=torch.ones(size),
+        origin=torch.full((size, 2), -1, dtype=torch.int32),
+    )

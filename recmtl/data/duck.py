@@ -1,0 +1,43 @@
+"""DuckDB, opened the one way this project uses it; its errors come out as RecmtlError."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from recmtl.errors import RecmtlError
+
+DEFAULT_MEMORY = "1GB"  # DuckDB's own buffers; what does not fit spills to the temporary folder
+
+_FIXES = {
+    "No space left": "free space on the disk or choose another folder; nothing was left there",
+    "File too large": "free space on the disk or choose another folder; nothing was left there",
+    "Out of Memory": "raise memory_limit in [data], or free space in the temporary folder (TMPDIR)",
+}
+
+
+def connect(memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
+    """A database in memory that spills to the system's temporary folder and shows no progress bar.
+
+    Raises RecmtlError where `memory_limit` is no size such as "2GB".
+    """
+    spill = Path(tempfile.gettempdir()) / f"recmtl-spill-{os.getpid()}"
+    db = duckdb.connect(config={"temp_directory": str(spill)})
+    db.execute("SET enable_progress_bar = false")
+    with duck_errors("memory_limit"):
+        db.execute("SET memory_limit = ?", [memory_limit or DEFAULT_MEMORY])
+    return db
+
+
+@contextmanager
+def duck_errors(where: object = None) -> Iterator[None]:
+    """Turn what DuckDB raises inside into a RecmtlError about `where`."""
+    try:
+        yield
+    except duckdb.Error as error:
+        message = str(error).partition("\n")[0]
+        fix = next((fix for sign, fix in _FIXES.items() if sign in str(error)), None)
+        raise RecmtlError(message, where=where, fix=fix) from error

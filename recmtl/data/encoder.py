@@ -1,0 +1,97 @@
+"""Impressions in, rows of the fused tables and numbers out: one object for training and scoring."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from recmtl.batch import Slot
+from recmtl.data import fitted as fitting_files
+from recmtl.data.examples import Examples
+from recmtl.data.fitted import FORMAT, Fitted
+from recmtl.data.fitting import fit
+from recmtl.data.reading import Reader
+from recmtl.folder import digest
+from recmtl.progress import SILENT, Progress
+from recmtl.schema import Problem
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """B impressions. `lists` maps a feature to its values and (B + 1,) int64 offsets."""
+
+    rows: np.ndarray  # (B, S) int32, or int64 where a fused table needs it
+    dense: np.ndarray  # (B, D) float32
+    lists: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class Encoder:
+    """`layout` tells the model what `encode` gives; `columns` which input columns it reads."""
+
+    def __init__(self, fitted: Fitted) -> None:
+        self.fitted = fitted
+        self.layout = fitted.layout
+        self.columns = dict(fitted.columns)
+        self.warnings = list(fitted.warnings)
+
+    @classmethod
+    def fit(
+        cls, problem: Problem, examples: Examples, width: int, progress: Progress = SILENT
+    ) -> "Encoder":
+        """Count and measure the train rows; `width` is the embedding width of features without one.
+
+        Raises RecmtlError where features that share a vocabulary have ids of different types.
+        """
+        return cls(fit(problem, examples, width, progress))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Encoder":
+        """The encoder saved in `folder`. Raises RecmtlError where it is missing or not whole."""
+        return cls(fitting_files.load(Path(folder)))
+
+    def save(self, folder: Path) -> None:
+        """Write `encoder.json` and `vocabulary/*.parquet` into an existing folder."""
+        fitting_files.save(self.fitted, Path(folder))
+
+    @property
+    def digest(self) -> str:
+        """Equal for encoders that were fitted in the same way on the same rows."""
+        return digest([FORMAT, self.fitted.made_from, self.layout.to_json()])
+
+    @cached_property
+    def dtype(self) -> np.dtype[np.signedinteger]:
+        """The integer that holds every row of the fused tables."""
+        largest = max(self.layout.tables.values(), default=0)
+        return np.dtype(np.int64 if largest >= 2**31 else np.int32)
+
+    def encode(self, table: pa.Table) -> Encoded:
+        """Encode a table that has `columns`; others are passed over.
+
+        Raises RecmtlError naming the column that is missing, of another type, or has a value that
+        does not fit, with its row.
+        """
+        reader = Reader(table, self.fitted)
+        rows = np.empty((table.num_rows, len(self.layout.slots)), dtype=self.dtype)
+        for place, slot in enumerate(self.layout.slots):
+            rows[:, place] = self._rows(slot, reader.ids(slot.name))
+        lists = {}
+        for slot in self.layout.lists:
+            values, offsets = reader.lists(slot.name)
+            lists[slot.name] = self._rows(slot, values).astype(self.dtype), offsets
+        dense = np.empty((table.num_rows, sum(self.layout.dense.values())), dtype=np.float32)
+        end = 0
+        for name, width in self.layout.dense.items():
+            dense[:, end : end + width] = reader.dense(name)
+            end += width
+        return Encoded(rows, dense, lists)
+
+    def _rows(self, slot: Slot, values: pa.Array) -> np.ndarray:
+        """Rows of the fused table."""
+        vocabulary = self.fitted.vocabularies[self.fitted.owner(slot.name)]
+        return vocabulary.rows(values) + slot.first

@@ -1,0 +1,85 @@
+"""Shards in, batches out: one background thread gathers them while the model computes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from recmtl.batch import Batch, Ragged
+from recmtl.data.prefetch import prefetched
+from recmtl.data.rowfiles import Rows
+from recmtl.data.shards import Shards
+from recmtl.seed import numpy_generator
+
+BLOCK_ROWS = 1 << 12  # read as they lie on disk
+WINDOW_BLOCKS = 32  # shuffled together
+AHEAD = 4  # batches made beforehand
+
+
+class Loader:
+    """Every row once an epoch, the last batch smaller where the rows do not divide evenly.
+
+    With a seed, blocks of rows are permuted and rows shuffled within windows of blocks, the same way
+    for the same seed and epoch; without one, rows come in order.
+    """
+
+    def __init__(
+        self, shards: Shards, batch_size: int, *, seed: int | None = None, device: str = "cpu"
+    ) -> None:
+        self._shards, self._size, self._seed = shards, batch_size, seed
+        self._device = torch.device(device)
+        content = shards.content
+        self._content = Rows(
+            {name: np.asarray(matrix) for name, matrix in content.matrices.items()},
+            {name: (np.asarray(v), np.asarray(o)) for name, (v, o) in content.lists.items()},
+        )
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return (len(self._shards) + self._size - 1) // self._size
+
+    def batches(self, epoch: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch on the device. An exception in the background is raised here."""
+        made = self._in_order() if self._seed is None else self._shuffled(self._seed, epoch)
+        on_device = self._device.type != "cpu"
+        for batch in prefetched(made, AHEAD):
+            yield batch.to(self._device) if on_device else batch
+
+    def _in_order(self) -> Iterator[Batch]:
+        for first in range(0, len(self._shards), self._size):
+            yield self._batch(self._content.slice(first, min(first + self._size, len(self._shards))))
+
+    def _shuffled(self, seed: int, epoch: int) -> Iterator[Batch]:
+        for places in _places(len(self._shards), self._size, numpy_generator(seed, "loader", epoch)):
+            yield self._batch(self._content.take(places))
+
+    def _batch(self, rows: Rows) -> Batch:
+        tensors = {name: torch.from_numpy(matrix) for name, matrix in rows.matrices.items()}
+        labels = torch.from_numpy(np.ascontiguousarray(rows.matrices["labels"].T))
+        batch = Batch(
+            rows=tensors["rows"], dense=tensors["dense"], weight=tensors["weight"].squeeze(1),
+            lists={
+                name: Ragged(torch.from_numpy(values), torch.from_numpy(offsets))
+                for name, (values, offsets) in rows.lists.items()
+            },
+            labels=dict(zip(self._shards.layout.labels, labels, strict=True)),
+            origin=tensors["origin"],
+        )
+        return batch.pin_memory() if self._device.type == "cuda" else batch
+
+
+def _places(count: int, size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """Places of `count` rows in batches of `size`, shuffled window by window."""
+    blocks = generator.permutation(-(-count // BLOCK_ROWS))
+    left = np.empty(0, dtype=np.int64)
+    for start in range(0, len(blocks), WINDOW_BLOCKS):
+        window = [
+            np.arange(block * BLOCK_ROWS, min((block + 1) * BLOCK_ROWS, count))
+            for block in blocks[start : start + WINDOW_BLOCKS]
+        ]
+        left = np.concatenate([left, generator.permutation(np.concatenate(window))])
+        whole = len(left) // size * size
+        yield from left[:whole].reshape(-1, size)
+        left = left[whole:]
+    if len(left):
+        yield left

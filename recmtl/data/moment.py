@@ -1,0 +1,69 @@
+"""An impression's time and day: a column of any sensible type goes in, SQL for both comes out."""
+
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlglot import exp
+
+from recmtl.data.query import column, expression
+from recmtl.data.table import Table
+from recmtl.data.values import family
+from recmtl.errors import RecmtlError
+from recmtl.schema import Impressions
+
+
+def time_of(log: Table, source: Impressions) -> exp.Expr | None:
+    """The time in UTC: integers by `unit`, timestamps as they are, those with a zone moved to UTC."""
+    if source.time is None:
+        return None
+    where = "data.impressions.time"
+    kind = log.type_of(source.time, where)
+    group = family(kind)
+    if group in ("integer", "float"):
+        if source.unit is None:
+            raise RecmtlError(
+                f"the column {source.time!r} has type {kind}: which unit since 1970?",
+                where=where, fix='give unit = "s", "ms", "us" or "ns"',
+            )
+        form = f"time_of_{source.unit}"
+    elif group in ("timestamp", "date", "zoned"):
+        if source.unit is not None:
+            raise RecmtlError(
+                f"the column {source.time!r} has type {kind}, which has no unit",
+                where="data.impressions.unit", fix="drop unit",
+            )
+        form = "time_of_zoned" if group == "zoned" else "time_of_timestamp"
+    else:
+        raise RecmtlError(
+            f"the column {source.time!r} has type {kind}", where=where,
+            expected="a timestamp, or an integer with unit",
+        )
+    return expression("values", form, value=column(source.time, log.name))
+
+
+def day_of(log: Table, source: Impressions, time: exp.Expr | None) -> exp.Expr | None:
+    """The day: that of the day column, else that of the time in `zone`; None where there is neither."""
+    check_zone(source.zone)
+    if source.day is None:
+        zone = exp.convert(source.zone)
+        return None if time is None else expression("values", "day_of_time", value=time, zone=zone)
+    kind = log.type_of(source.day, "data.impressions.day")
+    group, day = family(kind), column(source.day, log.name)
+    forms = {"integer": "day_of_integer", "float": "day_of_integer", "text": "day_of_text",
+             "date": "day_of_date", "timestamp": "day_of_date"}
+    if group not in forms:
+        raise RecmtlError(
+            f"the column {source.day!r} has type {kind}", where="data.impressions.day",
+            expected="a day, an integer such as 20220503 or a string such as 2022-05-03",
+        )
+    return expression("values", forms[group], value=day)
+
+
+def check_zone(zone: str | None) -> None:
+    """Raise RecmtlError for a time zone that nobody knows."""
+    try:
+        ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise RecmtlError(
+            f"no time zone {zone!r}", where="data.impressions.zone",
+            fix='use a name such as "UTC" or "Asia/Shanghai"',
+        ) from None

@@ -1,0 +1,88 @@
+"""A table in; the ids, lists and numbers of each feature out, or an error that names the column."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from recmtl.data import canonical
+from recmtl.data.fitted import Fitted
+from recmtl.data.lookup import cross, id_type, last_of
+from recmtl.errors import RecmtlError, nearest
+from recmtl.schema import Bag, Cross, Feature, History, Numeric, Vector
+from recmtl.schema.features import columns_of
+
+T = TypeVar("T")
+
+
+class Reader:
+    """One table, read feature by feature. Raises RecmtlError where a column is missing."""
+
+    def __init__(self, table: pa.Table, fitted: Fitted) -> None:
+        self._table, self._fitted = table, fitted
+        missing = [name for name in fitted.columns if name not in table.column_names]
+        if missing:
+            raise RecmtlError(
+                f"no column {missing[0]!r}, which a feature reads",
+                where="the table to encode", expected=", ".join(fitted.columns),
+                found=", ".join(table.column_names), fix=nearest(missing[0], table.column_names),
+            )
+
+    def ids(self, name: str) -> pa.Array:
+        """(B,) ids of a categorical or a cross."""
+        feature, source = self._feature(name)
+        if isinstance(feature, Cross):
+            return cross([self._ids_in(column) for column in source])
+        return self._ids_in(source[0])
+
+    def lists(self, name: str) -> tuple[pa.Array, np.ndarray]:
+        """Values and (B + 1,) offsets of a bag or a history."""
+        feature, (column,) = self._feature(name)
+        kind = id_type(feature, self._fitted.columns, (column,))
+        separator = feature.separator if isinstance(feature, Bag) else None
+        values, offsets = self._checked(
+            column, lambda array: canonical.lists(array, kind, separator)
+        )
+        return last_of(values, offsets, feature.last) if isinstance(feature, History) else (
+            values, offsets
+        )
+
+    def dense(self, name: str) -> np.ndarray:
+        """(B, columns) float32 of a numeric or a vector."""
+        feature, (column,) = self._feature(name)
+        if isinstance(feature, Vector):
+            size = feature.size
+            return self._checked(column, lambda array: canonical.vectors(array, size))
+        if isinstance(feature, Numeric):
+            return self._fitted.scales[name].apply(self._checked(column, canonical.numbers))
+        raise AssertionError(name)
+
+    def _feature(self, name: str) -> tuple[Feature, tuple[str, ...]]:
+        feature = self._fitted.features[name]
+        return feature, columns_of(name, feature)
+
+    def _ids_in(self, column: str) -> pa.Array:
+        kind = "VARCHAR" if self._fitted.columns[column].startswith("VARCHAR") else "BIGINT"
+        return self._checked(column, lambda array: canonical.ids(array, kind))
+
+    def _checked(self, column: str, read: Callable[[pa.Array], T]) -> T:
+        array = self._table.column(column)
+        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        try:
+            return read(array)
+        except canonical.Misfit as misfit:
+            raise RecmtlError(
+                "a value that does not fit" if misfit.row is not None else "a column of another type",
+                where=f"column {column!r}{self._place(misfit.row)}",
+                expected=misfit.expected, found=misfit.found,
+            ) from misfit
+
+    def _place(self, row: int | None) -> str:
+        """The row in the log where the table carries it, else in the table."""
+        if row is None:
+            return ""
+        if {"_file", "_row"} <= set(self._table.column_names):
+            file, line = (self._table.column(c)[row].as_py() for c in ("_file", "_row"))
+            return f", row {line} of file {file}"
+        return f", row {row}"

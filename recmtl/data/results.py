@@ -1,0 +1,57 @@
+"""What is checked and counted on examples once written: label counts, empty features, broken products."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+from sqlglot import exp
+
+from recmtl.data.plan import Plan
+from recmtl.data.query import column, statement
+from recmtl.errors import RecmtlError
+from recmtl.schema import Problem
+
+
+def label_counts(
+    db: duckdb.DuckDBPyConnection, plan: Plan, files: str
+) -> dict[str, dict[str, int]]:
+    """Positives (above 0) and nulls of every label in the examples under a glob."""
+    counts = {}
+    for name in plan.labels:
+        row = db.execute(statement("label_counts", label=column(name), part=_read(files))).fetchone()
+        assert row is not None  # an aggregate has one row
+        counts[name] = {"positives": row[0], "nulls": row[1]}
+    return counts
+
+
+def empty_features(db: duckdb.DuckDBPyConnection, plan: Plan, folder: Path) -> list[str]:
+    """A warning for each carried column without any value, from the files' statistics."""
+    found = db.execute(
+        statement("empty_columns", files=exp.convert(str(folder / "*" / "*.parquet")))
+    ).fetchall()
+    empty = {name for (name,) in found}
+    return [
+        f"the column {value.column!r} has no value in any row"
+        for value in plan.values if value.column in empty
+    ]
+
+
+def check_products(db: duckdb.DuckDBPyConnection, problem: Problem, folder: Path) -> None:
+    """Raise RecmtlError where a product's later label is 1 on a row whose earlier label is 0."""
+    for name, task in problem.tasks.items():
+        labels = [problem.tasks[factor].label for factor in task.product]
+        for earlier, later in pairwise(labels):
+            row = db.execute(statement(
+                "breaks", earlier=column(earlier), later=column(later),
+                part=_read(str(folder / "*" / "*.parquet")),
+            )).fetchone()
+            if row and row[0]:
+                raise RecmtlError(
+                    f"{later!r} is 1 in {row[0]:,} rows where {earlier!r} is 0: no product",
+                    where=f"[tasks] {name}",
+                    fix=f'define the later label as "{problem.labels[earlier]} and …"',
+                )
+
+
+def _read(files: str) -> exp.Expr:
+    return exp.Table(this=exp.func("read_parquet", exp.convert(files)))

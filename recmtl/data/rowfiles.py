@@ -1,0 +1,120 @@
+"""Encoded rows as raw binary files: blocks of rows in, appended; memory-mapped arrays out.
+
+`NAME.bin` is a (N, k) matrix in C order; a list column is `NAME.values.bin` and `NAME.offsets.bin`
+(int64, N + 1).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+Lists = Mapping[str, tuple[np.ndarray, np.ndarray]]
+Files = Mapping[str, Any]  # name → {"dtype", "shape"}, as the manifest keeps it
+
+
+@dataclass(frozen=True)
+class Rows:
+    """B rows: matrices (B, k) by name, and lists (values, offsets (B + 1,)) by name."""
+
+    matrices: Mapping[str, np.ndarray]
+    lists: Lists
+
+    def __len__(self) -> int:
+        return len(next(iter(self.matrices.values())))
+
+    def take(self, places: np.ndarray) -> "Rows":
+        """The rows at `places`, in that order."""
+        return Rows(
+            {name: matrix.take(places, axis=0) for name, matrix in self.matrices.items()},
+            {name: take_lists(*pair, places) for name, pair in self.lists.items()},
+        )
+
+    def slice(self, first: int, last: int) -> "Rows":
+        """Copies of the rows from `first` to before `last`."""
+        return Rows(
+            {name: matrix[first:last].copy() for name, matrix in self.matrices.items()},
+            {name: _slice_lists(*pair, first, last) for name, pair in self.lists.items()},
+        )
+
+
+class Appender:
+    """A folder's files, appended to block by block; it keeps none open, so there may be many."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ends: dict[str, int] = {}
+        self.rows = 0
+        folder.mkdir()
+
+    def append(self, rows: Rows) -> None:
+        for name, matrix in rows.matrices.items():
+            self._write(f"{name}.bin", matrix)
+        for name, (values, offsets) in rows.lists.items():
+            end = self._ends.get(name, 0)
+            self._write(f"{file_name(name)}.values.bin", values)
+            self._write(f"{file_name(name)}.offsets.bin", offsets[1 if self.rows else 0 :] + end)
+            self._ends[name] = end + int(offsets[-1])
+        self.rows += len(rows)
+
+    def _write(self, name: str, block: np.ndarray) -> None:
+        with (self._folder / name).open("ab") as file:
+            file.write(np.ascontiguousarray(block).data)
+
+
+def describe(rows: Rows) -> dict[str, Any]:
+    """The types and columns that `open_rows` needs to read such rows back."""
+    return {
+        "matrices": {n: [m.dtype.str, m.shape[1]] for n, m in rows.matrices.items()},
+        "lists": {n: values.dtype.str for n, (values, _) in rows.lists.items()},
+    }
+
+
+def open_rows(folder: Path, count: int, described: Files) -> Rows:
+    """Map the files of `count` rows; nothing is read until it is used."""
+    matrices = {
+        name: _map(folder / f"{name}.bin", dtype).reshape(count, columns)
+        for name, (dtype, columns) in described["matrices"].items()
+    }
+    lists = {
+        name: (
+            _map(folder / f"{file_name(name)}.values.bin", dtype),
+            _map(folder / f"{file_name(name)}.offsets.bin", "<i8"),
+        )
+        for name, dtype in described["lists"].items()
+    }
+    return Rows(matrices, lists)
+
+
+def take_lists(
+    values: np.ndarray, offsets: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lists at `places`, in that order."""
+    begins = offsets.take(places)
+    lengths = offsets.take(places + 1) - begins
+    ends = np.zeros(len(places) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=ends[1:])
+    source = np.repeat(begins - ends[:-1], lengths) + np.arange(ends[-1])
+    return values.take(source), ends
+
+
+def file_name(name: str) -> str:
+    """A feature's name may hold any sign; a file's may not."""
+    return quote(name, safe=" ")
+
+
+def _slice_lists(
+    values: np.ndarray, offsets: np.ndarray, first: int, last: int
+) -> tuple[np.ndarray, np.ndarray]:
+    inside = offsets[first : last + 1]
+    return values[inside[0] : inside[-1]].copy(), inside - inside[0]
+
+
+def _map(file: Path, dtype: str) -> np.ndarray:
+    """A read-only array over the file; an empty file cannot be mapped."""
+    if not file.stat().st_size:
+        return np.empty(0, dtype=dtype)
+    return np.memmap(file, dtype=dtype, mode="r")

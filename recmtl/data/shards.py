@@ -1,0 +1,159 @@
+"""Encoded examples on disk: written once, mapped by every model, epoch and process.
+
+A part's folder holds the matrices rows (N, S), dense (N, D), labels (N, L; NaN is null), weight
+(N, 1) and origin (N, 2: source file, row in it), and the list columns; valid and test have
+`keys.parquet` too. Train rows are permuted once when written; the others keep the examples' order.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recmtl.batch import Layout
+from recmtl.data.blocks import Blocks
+from recmtl.data.duck import connect
+from recmtl.data.encoder import Encoder
+from recmtl.data.examples import PARTS, Examples
+from recmtl.data.rowfiles import Appender, Rows, describe, open_rows
+from recmtl.data.shuffle import shuffle
+from recmtl.data.tally import Counter
+from recmtl.errors import RecmtlError
+from recmtl.folder import digest, is_current, read_manifest, write_folder
+from recmtl.progress import SILENT, Progress
+from recmtl.schema import Problem
+from recmtl.seed import numpy_generator
+
+FORMAT = 1  # raised when the same encoder and examples would give other files
+KEYS = "keys.parquet"
+Block = tuple[Rows, pa.Table]
+
+
+def write_shards(
+    problem: Problem, examples: Examples, encoder: Encoder, out: Path, seed: int,
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
+    """Write `out`/train, valid and test and return the manifest; where it is current nothing is done.
+
+    Memory is bounded by a few blocks of rows, whatever the log's size. Raises RecmtlError for a part
+    without rows, a binary task without positives on train, labels that break a product, and values
+    that do not fit the encoder.
+    """
+    key = _key(problem, examples, encoder, seed)
+    if is_current(out, key):
+        return read_manifest(out)
+    with closing(connect(problem.data.memory_limit)) as db:
+        parts = Counter(db, problem, examples).count()
+        manifest = {
+            "key": key, "encoder": encoder.digest, "layout": encoder.layout.to_json(), "seed": seed,
+            "parts": parts,
+        }
+        blocks = Blocks(problem, examples, encoder)
+        total = sum(part["rows"] for part in parts.values())
+        with write_folder(out, manifest) as folder, progress.track(total, "encode") as advance:
+            for name in PARTS:
+                source = _counted(blocks.read(db, name, seed), advance)
+                if name == "train":
+                    parts[name] |= _write_train(folder / name, source, parts[name]["rows"], seed)
+                else:
+                    parts[name] |= _write_in_order(folder / name, source)
+    return read_manifest(out)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """One part, memory-mapped. Labels and weight are float32; a null label is NaN."""
+
+    folder: Path
+    layout: Layout
+    content: Rows
+
+    @classmethod
+    def open(cls, folder: Path) -> "Shards":
+        """`folder` is that of a part. Raises RecmtlError where it is missing, unfinished or cut short."""
+        folder = Path(folder)
+        manifest = read_manifest(folder.parent)
+        part = manifest["parts"].get(folder.name)
+        if part is None:
+            raise RecmtlError("no such part", where=folder, expected=", ".join(manifest["parts"]))
+        try:
+            content = open_rows(folder, part["rows"], part["types"])
+        except (OSError, ValueError) as error:
+            raise RecmtlError(
+                f"unreadable shards: {error}", where=folder, fix="delete the folder and encode again",
+            ) from error
+        return cls(folder, Layout.from_json(manifest["layout"]), content)
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(N, S) rows of the fused tables."""
+        return self.content.matrices["rows"]
+
+    @property
+    def dense(self) -> np.ndarray:
+        """(N, D) float32."""
+        return self.content.matrices["dense"]
+
+    @property
+    def weight(self) -> np.ndarray:
+        """(N,) float32."""
+        return self.content.matrices["weight"][:, 0]
+
+    @property
+    def origin(self) -> np.ndarray:
+        """(N, 2) int32: source file, row in it."""
+        return self.content.matrices["origin"]
+
+    def labels(self, name: str) -> np.ndarray:
+        """(N,) float32 with NaN for null."""
+        return self.content.matrices["labels"][:, self.layout.labels.index(name)]
+
+    def keys(self) -> pa.Table:
+        """Keys, group, id, `_file` and `_row` of valid and test, in row order."""
+        file = self.folder / KEYS
+        if not file.exists():
+            raise RecmtlError("this part keeps no keys: its rows are permuted", where=self.folder,
+                              expected="valid or test")
+        return pq.read_table(file)
+
+
+def _key(problem: Problem, examples: Examples, encoder: Encoder, seed: int) -> str:
+    data = problem.data
+    return digest([
+        FORMAT, examples.manifest["key"], encoder.digest, data.split.model_dump(), seed, data.keys,
+        data.group, data.impressions.id, problem.labels,
+        {name: task.model_dump() for name, task in problem.tasks.items()},
+    ])
+
+
+def _write_train(folder: Path, blocks: Iterator[Block], total: int, seed: int) -> dict[str, Any]:
+    out, scratch = Appender(folder), folder.with_name("scratch")
+    types = shuffle((rows for rows, _ in blocks), out, numpy_generator(seed, "shards"), total, scratch)
+    return {"types": types}
+
+
+def _write_in_order(folder: Path, blocks: Iterator[Block]) -> dict[str, Any]:
+    out, types = Appender(folder), {}
+    writer: pq.ParquetWriter | None = None
+    for rows, keys in blocks:
+        writer = writer or pq.ParquetWriter(folder / KEYS, keys.schema, compression="zstd")
+        writer.write_table(keys)
+        out.append(rows)
+        types = describe(rows)
+    if writer is not None:
+        writer.close()
+    return {"types": types}
+
+
+def _counted(blocks: Iterator[Block], advance: Callable[[int], None]) -> Iterator[Block]:
+    for block in blocks:
+        yield block
+        advance(len(block[0]))

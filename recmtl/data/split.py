@@ -1,0 +1,123 @@
+"""Splits: by day, time, file or hash; out comes SQL that says 'train', 'valid', 'test' or null."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from fnmatch import fnmatchcase
+from zoneinfo import ZoneInfo
+
+from sqlglot import exp
+
+from recmtl.data.query import column, expression, text
+from recmtl.errors import RecmtlError
+from recmtl.schema import FilesSplit, HashSplit, Split, TimeSplit
+
+_DIGITS = 12  # hexadecimal digits of the hash that are compared, 48 bits
+
+
+def part_of(split: Split, sources: Sequence[str] = (), zone: str | None = None) -> str:
+    """SQL over the columns of examples that gives the part of a row, or null for none.
+
+    `sources` are the log's files in the order of `_file`; `zone` is the one in which the times of a
+    split without an offset are meant (UTC where None).
+    """
+    return text(part_tree(split, sources, zone))
+
+
+def part_tree(split: Split, sources: Sequence[str], zone: str | None) -> exp.Expr:
+    """The same as a syntax tree."""
+    if isinstance(split, HashSplit):
+        return expression(
+            "split", "by_hash", hash=_hash(split.hash), test_below=_threshold(split.test),
+            valid_below=_threshold(split.test + split.valid),
+        )
+    if isinstance(split, FilesSplit):
+        return _by_files(split, sources)
+    return _by_day(split) if split.by_day else _by_time(split, zone or "UTC")
+
+
+def _by_day(split: TimeSplit) -> exp.Expr:
+    return expression(
+        "split", "by_day",
+        start=exp.convert(date.fromisoformat(split.start) if split.start else date(1, 1, 1)),
+        valid=exp.convert(date.fromisoformat(split.valid)),
+        test=exp.convert(date.fromisoformat(split.test)),
+        stop=exp.convert(date.fromisoformat(split.end) if split.end else date.max),
+    )
+
+
+def _by_time(split: TimeSplit, zone: str) -> exp.Expr:
+    end = split.end and _moment(split.end, zone)
+    if end and split.end and len(split.end) == len("2022-05-04"):
+        end = _moment(split.end, zone, days=1) - timedelta(microseconds=1)  # that day is included
+    return expression(
+        "split", "by_time",
+        start=exp.convert(_moment(split.start, zone) if split.start else datetime.min),
+        valid=exp.convert(_moment(split.valid, zone)),
+        test=exp.convert(_moment(split.test, zone)),
+        stop=exp.convert(end or datetime.max),
+    )
+
+
+def _moment(written: str, zone: str, days: int = 0) -> datetime:
+    """A written time in UTC, without a zone, as `_time` is."""
+    moment = datetime.fromisoformat(written) + timedelta(days=days)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+    return aware.astimezone(UTC).replace(tzinfo=None)
+
+
+def _by_files(split: FilesSplit, sources: Sequence[str]) -> exp.Expr:
+    files = split.files
+    patterns = {"train": files.train, "valid": files.valid, "test": files.test}
+    numbers = {part: _matching(p, part, sources) for part, p in patterns.items() if p is not None}
+    seen: dict[int, str] = {}
+    for part, found in numbers.items():
+        for number in found:
+            if number in seen:
+                raise RecmtlError(
+                    f"the file falls in {seen[number]} and in {part}", where=sources[number],
+                    fix="make the patterns of data.split.files exclude each other",
+                )
+            seen[number] = part
+    outer = expression("split", "by_files", **{
+        f"{part}_files": exp.convert(numbers.get(part, [])) for part in patterns
+    })
+    if files.valid is not None:
+        return outer
+    return expression(
+        "split", "with_valid_cut", outer_part=outer, cut_part=exp.convert(files.valid_from),
+        hash=_hash(("_file", "_row")), valid_below=_threshold(files.valid_fraction),
+    )
+
+
+def _matching(pattern: str, part: str, sources: Sequence[str]) -> list[int]:
+    """The numbers of the files whose path is the pattern or ends in a slash and the pattern."""
+    wanted = pattern.removeprefix("./")
+    found = [
+        number for number, path in enumerate(sources)
+        if fnmatchcase(path, wanted) or fnmatchcase(path, f"*/{wanted}")
+    ]
+    if not found:
+        raise RecmtlError(
+            f"no file of the log matches {pattern!r}", where=f"data.split.files.{part}",
+            found=", ".join(sources),
+        )
+    return found
+
+
+def _hash(columns: Sequence[str]) -> exp.Expr:
+    """The first digits of the MD5 of the columns' values; a null differs from every value.
+
+    Compared as text against digits of the same number, it needs no arithmetic on 128 bits, so that
+    every engine with MD5 agrees.
+    """
+    values = [expression("split", "hashed", value=column(name)) for name in columns]
+    joined = expression("split", "hash")
+    for call in joined.find_all(exp.ConcatWs):
+        call.set("expressions", [call.expressions[0], *values])
+    return joined
+
+
+def _threshold(fraction: float) -> exp.Expr:
+    """The hash below which `fraction` of all hashes lie."""
+    below = round(fraction * 16**_DIGITS)
+    return exp.convert(f"{below:0{_DIGITS}x}" if below < 16**_DIGITS else "g")

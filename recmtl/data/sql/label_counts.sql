@@ -1,0 +1,2 @@
+-- Positives and nulls of a label. Replace: `label`, `part`.
+SELECT count(*) FILTER (WHERE label > 0) AS positives, count(*) - count(label) AS nulls FROM part

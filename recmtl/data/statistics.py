@@ -1,0 +1,109 @@
+"""A numeric feature's scale, fitted on train in SQL; then numbers in, scaled numbers out."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import duckdb
+import numpy as np
+
+from recmtl.data.query import column, statement
+
+KNOTS = 1001
+_EDGE = 1e-7  # as scikit-learn's QuantileTransformer: a normal has no value at 0 and 1
+
+
+@dataclass(frozen=True)
+class Scale:
+    """`transform` of the schema's Numeric with what it was fitted to.
+
+    `known` counts the finite values on train; without any the feature is 0 everywhere.
+    """
+
+    transform: str
+    known: int
+    mean: float = 0.0
+    deviation: float = 1.0
+    knots: tuple[float, ...] = ()
+
+    @classmethod
+    def fit(cls, db: duckdb.DuckDBPyConnection, name: str, transform: str) -> "Scale":
+        """Read the column `name` of the view `train` once, in bounded memory."""
+        if transform == "quantile":
+            return _fit_quantiles(db, name)
+        file = "statistics_log_moments" if transform == "log1p" else "statistics_moments"
+        mean, deviation, known = db.execute(statement(file, column_=column(name))).fetchall()[0]
+        if transform == "none" or not known:
+            return cls(transform, known)
+        # a constant would be divided by 0: it becomes 0 and stays so
+        return cls(transform, known, mean, deviation if deviation > 0 else 1.0)
+
+    def apply(self, numbers: np.ndarray) -> np.ndarray:
+        """(B,) float64 with NaN for missing → (B, 2) float32: scaled value, missing indicator."""
+        missing = np.isnan(numbers)
+        scaled = _TRANSFORMS[self.transform](np.where(missing, 0.0, numbers), self)
+        value = np.where(missing | (self.known == 0), 0.0, scaled)
+        return np.stack([value, missing], axis=1).astype(np.float32)
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, object]) -> "Scale":
+        knots: list[float] = value["knots"]  # type: ignore[assignment]
+        return cls(**{**value, "knots": tuple(knots)})  # type: ignore[arg-type]
+
+
+def _fit_quantiles(db: duckdb.DuckDBPyConnection, name: str) -> Scale:
+    """Evenly spaced exact quantiles, interpolated between order statistics."""
+    moments = statement("statistics_moments", column_=column(name))
+    known = db.execute(moments).fetchall()[0][2]
+    if not known:
+        return Scale("quantile", 0)
+    place = np.linspace(0.0, known - 1.0, min(KNOTS, known))
+    below = np.floor(place).astype(np.int64)
+    above = np.minimum(below + 1, known - 1)
+    wanted = np.unique(np.concatenate([below, above]))
+    found = _order_statistics(db, statement("statistics_sorted", column_=column(name)), wanted)
+    low, high = (found[np.searchsorted(wanted, index)] for index in (below, above))
+    knots = np.maximum.accumulate(low + (place - below) * (high - low))
+    return Scale("quantile", known, knots=tuple(knots.tolist()))
+
+
+def _order_statistics(db: duckdb.DuckDBPyConnection, query: str, wanted: np.ndarray) -> np.ndarray:
+    """The values at the places `wanted` of a sorted stream."""
+    pieces, start = [], 0
+    for batch in db.sql(query).to_arrow_reader(1 << 20):
+        first, last = np.searchsorted(wanted, [start, start + batch.num_rows])
+        pieces.append(batch.column(0).to_numpy()[wanted[first:last] - start])
+        start += batch.num_rows
+    return np.concatenate(pieces)
+
+
+def _standardise(x: np.ndarray, scale: Scale) -> np.ndarray:
+    return (x - scale.mean) / scale.deviation
+
+
+def _log1p(x: np.ndarray, scale: Scale) -> np.ndarray:
+    return _standardise(np.sign(x) * np.log1p(np.abs(x)), scale)
+
+
+def _quantile(x: np.ndarray, scale: Scale) -> np.ndarray:
+    """Rank among the knots, ties in the middle of their ranks, then the normal's inverse."""
+    from scipy.special import ndtri
+
+    if not scale.knots:
+        return x
+    knots = np.array(scale.knots)
+    ranks = np.linspace(0.0, 1.0, len(knots))
+    rising = np.interp(x, knots, ranks)
+    falling = -np.interp(-x, -knots[::-1], -ranks[::-1])
+    normal: np.ndarray = ndtri(np.clip((rising + falling) / 2, _EDGE, 1 - _EDGE))
+    return normal
+
+
+_TRANSFORMS: dict[str, Callable[[np.ndarray, Scale], np.ndarray]] = {
+    "standardise": _standardise,
+    "log1p": _log1p,
+    "quantile": _quantile,
+    "none": lambda x, scale: x,
+}

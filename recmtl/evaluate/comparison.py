@@ -1,0 +1,196 @@
+"""Scores of a sweep's runs in, the per-task table out: who is best, by how much, and is that noise.
+
+The rows are drawn by group for all runs alike; where a model ran with several seeds, their spread
+is added to the uncertainty of its mean. With one seed that spread is unknown and left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recmtl.errors import RecmtlError
+from recmtl.evaluate.significance import Bootstrap, Estimate, Statistic, estimate, paired_bootstrap
+from recmtl.learn.metrics import Part, label_space, task_metrics
+from recmtl.learn.settings import LOWER_IS_BETTER
+from recmtl.schema import Task
+
+Row = dict[str, Any]  # a line of a table: column → number, word or None
+
+BEST, TIED, WORSE = "best", "tied with best", "worse"
+METRICS = ("auc", "logloss", "pcoc", "rmse", "mae", "r2", "rows", "positives", "base_rate")
+NORMAL = 1.959964  # the .975 quantile of a normal
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """What one run gives for a part: task → "trained" | "tower" | "derived", and task → (N,)."""
+
+    model: str
+    seed: int
+    kinds: Mapping[str, str]
+    scores: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A part's labels, (N,) float32 with NaN for null, and the group of each row, if it has one."""
+
+    labels: Mapping[str, np.ndarray]
+    group: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The per-task table of a part, a line a run and, with means over seeds, a line a model.
+
+    Both have task, model, kind, every metric (None where it is not defined), `METRIC_low` and
+    `METRIC_high` of the task's headline metric (auc, or rmse for a regression), and `difference`,
+    `difference_low`, `difference_high` to the best model and `verdict`: these four are the model's,
+    over its seeds. A line of `runs` has `seed`; one of `models` has `seeds` and `METRIC_std` over
+    them (None for one seed).
+    """
+
+    part: Part
+    runs: list[Row]
+    models: list[Row]
+
+
+def headline(task: Task) -> Statistic:
+    """The metric that a task is judged by."""
+    return "auc" if task.type == "binary" else "rmse"
+
+
+def compare(
+    tasks: Mapping[str, Task],
+    rows: Rows,
+    runs: Sequence[RunScores],
+    part: Part,
+    *,
+    replicates: int = 400,
+) -> Comparison:
+    """Measure every run on every task that it scores. Raises RecmtlError on a NaN score."""
+    comparison = Comparison(part, [], [])
+    measured = [task_metrics(tasks, rows.labels, run.scores, part) for run in runs]
+    for name, task in tasks.items():
+        scored = [i for i, run in enumerate(runs) if name in run.scores]
+        lines = [_line(name, runs[i], measured[i], part) for i in scored]
+        if lines:
+            boots = _bootstrap(task, rows, [runs[i].scores[name] for i in scored], replicates)
+            models = _judge(lines, boots, headline(task))
+            comparison.runs.extend(lines)
+            comparison.models.extend(models)
+    return comparison
+
+
+def champion(comparison: Comparison, monitor: str) -> tuple[str, int]:
+    """Model and seed of the winner by `monitor`, such as `auc_valid/ctcvr`.
+
+    The model with the best mean over seeds, and its best seed; equal values go to the first listed.
+    Raises RecmtlError where no run has the metric.
+    """
+    column, _, task = monitor.partition(f"_{comparison.part}/")
+    sign = -1.0 if column in LOWER_IS_BETTER else 1.0
+
+    def first(lines: list[Row]) -> Row:
+        able = [line for line in lines if line["task"] == task and line.get(column) is not None]
+        if not able:
+            raise RecmtlError(f"no run has {monitor}", where="train.monitor",
+                              expected="rows that define it, and a model with the task")
+        return max(able, key=lambda line: sign * line[column])
+
+    model = first(comparison.models)["model"]
+    return model, first([line for line in comparison.runs if line["model"] == model])["seed"]
+
+
+def _line(task: str, run: RunScores, measured: Mapping[str, float], part: Part) -> Row:
+    metrics = {m: measured.get(f"{m}_{part}/{task}") for m in METRICS}
+    kind = run.kinds.get(task, "trained")
+    return {"task": task, "model": run.model, "seed": run.seed, "kind": kind, **metrics}
+
+
+def _bootstrap(
+    task: Task, rows: Rows, scores: Sequence[np.ndarray], replicates: int
+) -> Bootstrap | None:
+    """Draws of the headline metric, runs named by their position; None where it is not defined."""
+    space = label_space(task, rows.labels)
+    label = rows.labels[task.label][space]
+    if len(label) == 0 or (task.type == "binary" and not 0 < label.sum() < len(label)):
+        return None
+    return paired_bootstrap(
+        label, {str(i): score[space] for i, score in enumerate(scores)},
+        None if rows.group is None else rows.group[space],
+        statistic=headline(task), replicates=replicates,
+    )
+
+
+def _judge(lines: list[Row], boots: Bootstrap | None, metric: Statistic) -> list[Row]:
+    """Add intervals and verdicts to the lines of one task's runs; return a line a model."""
+    seeds: dict[str, list[int]] = {}
+    for i, line in enumerate(lines):
+        seeds.setdefault(line["model"], []).append(i)
+    models = [_mean([lines[i] for i in own], metric) for own in seeds.values()]
+    for line in (*lines, *models):
+        line.update(dict.fromkeys((*_JUDGED, f"{metric}_low", f"{metric}_high")))
+    if boots is None:
+        return models
+    for i, line in enumerate(lines):
+        line.update(_interval(metric, boots.estimate(str(i))))
+    best = (min if metric in LOWER_IS_BETTER else max)(models, key=lambda m: m[metric])
+    for model in models:
+        own = seeds[model["model"]]
+        mean = _widened(estimate(*_means(boots, own)), _seed_variance(boots, own))
+        model.update(_interval(metric, mean))
+        judged = _against(boots, own, seeds[best["model"]], model is best)
+        for line in (model, *(lines[i] for i in own)):
+            line.update(judged)
+    return models
+
+
+_JUDGED = ("difference", "difference_low", "difference_high", "verdict")
+
+
+def _against(boots: Bootstrap, own: list[int], best: list[int], is_best: bool) -> Row:
+    if is_best:
+        return dict(zip(_JUDGED, (0.0, 0.0, 0.0, BEST), strict=True))
+    a, b = _means(boots, own), _means(boots, best)
+    variance = _seed_variance(boots, own) + _seed_variance(boots, best)
+    found = _widened(estimate(a[0] - b[0], a[1] - b[1]), variance)
+    verdict = TIED if found.low <= 0 <= found.high else WORSE
+    return dict(zip(_JUDGED, (found.value, found.low, found.high, verdict), strict=True))
+
+
+def _means(boots: Bootstrap, own: list[int]) -> tuple[float, np.ndarray]:
+    """The mean over a model's seeds: of the values, and of every draw (R,)."""
+    values = [boots.value[str(i)] for i in own]
+    return float(np.mean(values)), np.mean([boots.draws[str(i)] for i in own], axis=0)
+
+
+def _seed_variance(boots: Bootstrap, own: list[int]) -> float:
+    """The variance of a model's mean that comes from its seeds; 0 where one seed cannot tell."""
+    values = [boots.value[str(i)] for i in own]
+    return float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
+
+
+def _widened(found: Estimate, variance: float) -> Estimate:
+    """The estimate with a second, independent source of variance added, as for a normal."""
+    if variance == 0.0:
+        return found
+    se = float(np.hypot(found.se, np.sqrt(variance)))
+    return Estimate(found.value, se, found.value - NORMAL * se, found.value + NORMAL * se)
+
+
+def _interval(metric: str, found: Estimate) -> Row:
+    return {f"{metric}_low": found.low, f"{metric}_high": found.high}
+
+
+def _mean(lines: list[Row], metric: str) -> Row:
+    """One line for a model's runs on a task."""
+    mean: Row = {k: lines[0][k] for k in ("task", "model", "kind")} | {"seeds": len(lines)}
+    for column in METRICS:
+        values = [line[column] for line in lines if line[column] is not None]
+        mean[column] = float(np.mean(values)) if values else None
+    values = [line[metric] for line in lines if line[metric] is not None]
+    mean[f"{metric}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return mean

@@ -1,0 +1,46 @@
+"""A model over a part of the data: scores and gates, in fp32, in the order of the rows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from recmtl.batch import Batch, Output
+from recmtl.learn.gates import GateAccumulator, GateSummary
+from recmtl.progress import SILENT, Progress
+
+
+class Batches(Protocol):
+    """A part of the data that can be gone through again and again."""
+
+    def __len__(self) -> int: ...  # rows
+    def batches(self, epoch: int = 0) -> Iterator[Batch]: ...
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Scores per task (N,), and what the gates did."""
+
+    scores: Mapping[str, np.ndarray]
+    gates: Mapping[str, GateSummary]
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, part: Batches, progress: Progress = SILENT) -> Predictions:
+    """Score every row of a part. The model's training mode is put back afterwards."""
+    training = model.training
+    model.eval()
+    pieces: dict[str, list[np.ndarray]] = {}
+    gates = GateAccumulator()
+    with progress.track(len(part), "evaluate") as advance:
+        for batch in part.batches():
+            output: Output = model(batch)
+            for task, scores in model.scores(output).items():  # type: ignore[operator]
+                pieces.setdefault(task, []).append(scores.float().cpu().numpy())
+            gates.update(output.gates)
+            advance(len(batch))
+    model.train(training)
+    return Predictions({t: np.concatenate(p) for t, p in pieces.items()}, gates.summary())

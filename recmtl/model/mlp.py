@@ -1,0 +1,54 @@
+"""A stack of linear layers with ReLU, and the tower that ends in one number per row."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+class MLP(nn.Sequential):
+    """(B, inputs) → (B, hidden[-1]): linear, ReLU and dropout for each width in `hidden`."""
+
+    def __init__(self, inputs: int, hidden: Sequence[int], dropout: float = 0.0) -> None:
+        layers: list[nn.Module] = []
+        for before, after in pairwise([inputs, *hidden]):
+            layers += [linear(before, after), nn.ReLU(inplace=True)]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+        super().__init__(*layers)
+        self.outputs = [inputs, *hidden][-1]
+
+
+class Tower(nn.Module):
+    """From a task's view (B, inputs) to its raw output (B,), in fp32 whatever the autocast.
+
+    The output is shift + scale · network: for a binary task shift is the logit of its base rate, for
+    a regression shift and scale are its label's mean and standard deviation on train.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, inputs: int, hidden: Sequence[int], dropout: float, shift: float, scale: float
+    ) -> None:
+        super().__init__()
+        self.hidden = MLP(inputs, hidden, dropout)
+        self.head = linear(self.hidden.outputs, 1)
+        self.register_buffer("shift", torch.tensor(shift))
+        self.register_buffer("scale", torch.tensor(scale))
+
+    def forward(self, view: Tensor) -> Tensor:
+        hidden = self.hidden(view)
+        with torch.autocast(hidden.device.type, enabled=False):
+            raw: Tensor = self.head(hidden.to(self.head.weight.dtype)).squeeze(-1)
+        return self.shift + self.scale * raw
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer for ReLU (He et al., 2015), bias 0."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+    return layer

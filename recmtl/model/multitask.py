@@ -1,0 +1,76 @@
+"""The whole model on one screen: batch → embedding → sharing → towers → relation → output."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recmtl.batch import Batch, Layout, Output
+from recmtl.model.embedding import Embedding
+from recmtl.model.mlp import Tower
+from recmtl.model.relation import Relation, derivable, derive
+from recmtl.model.settings import EmbeddingConfig, ModelConfig
+from recmtl.model.sharing.module import SharingModule
+from recmtl.schema import Task
+
+
+class MultiTask(nn.Module):
+    """Any sharing under any relation; nothing here asks which."""
+
+    def __init__(
+        self, embedding: Embedding, sharing: SharingModule, towers: Mapping[str, Tower],
+        relation: Relation, tasks: Mapping[str, Task],
+    ) -> None:
+        super().__init__()
+        self.embedding, self.sharing = embedding, sharing
+        self.towers = nn.ModuleDict(towers)
+        self.relation, self.tasks = relation, dict(tasks)
+
+    def forward(self, batch: Batch, details: bool = False) -> Output:
+        shared = self.sharing(self.embedding(batch))
+        raw = {task: tower(shared.views[task]) for task, tower in self.towers.items()}
+        return Output(
+            raw=self.relation.relate(raw, self.tasks),
+            gates=shared.gates,
+            penalties=shared.penalties,
+            details={**shared.views, **shared.details} if details else {},
+        )
+
+    def scores(self, output: Output) -> dict[str, Tensor]:
+        """Each task's score (B,): a probability, or a prediction in the label's unit.
+
+        Tasks without a raw output are derived where a declared product allows it.
+        """
+        raw = output.raw
+        scores = {t: z.sigmoid() if self.tasks[t].type == "binary" else z for t, z in raw.items()}
+        logs = {t: F.logsigmoid(z) for t, z in raw.items() if self.tasks[t].type == "binary"}
+        for task, identity in derivable(self.tasks, frozenset(raw)).items():
+            scores[task] = derive(identity, logs).exp()
+        return {task: scores[task] for task in self.tasks if task in scores}
+
+
+def build_model(
+    config: ModelConfig, embedding: EmbeddingConfig, layout: Layout, tasks: Mapping[str, Task],
+    labels: Mapping[str, tuple[float, float]] | None = None,
+) -> MultiTask:
+    """A fresh model. `labels` gives each task's label mean and standard deviation on train.
+
+    Initialisation reads torch's global generator: seed it first (recmtl.seed.seed_everything).
+    """
+    names: Sequence[str] = config.towers_for(tasks)
+    table = Embedding(layout, names, embedding, config.effective_tables == "per_task")
+    sharing = config.sharing.build(table.outputs, names)
+    towers = {}
+    for name in names:
+        mean, std = (labels or {}).get(name, (0.5, 1.0))
+        shift = mean if tasks[name].type == "regression" else math.log(mean / (1 - mean))
+        scale = std if tasks[name].type == "regression" else 1.0
+        towers[name] = Tower(sharing.outputs, config.towers.hidden, config.towers.dropout, shift, scale)
+    return MultiTask(table, sharing, towers, config.relation, tasks)
+
+
+def parameter_count(model: nn.Module) -> dict[str, int]:
+    """Parameters in tables and in the dense part."""
+    tables = sum(p.numel() for n, p in model.named_parameters() if n.startswith("embedding.tables"))
+    return {"tables": tables, "dense": sum(p.numel() for p in model.parameters()) - tables}

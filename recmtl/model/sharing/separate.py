@@ -1,0 +1,23 @@
+"""A network of its own per task; whether the tables are shared is the embedding's affair."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from recmtl.batch import Embedded, Shared
+from recmtl.model.mlp import MLP
+from recmtl.model.sharing.module import SharingModule
+
+
+class SeparateNetworks(SharingModule):
+    """views[t] = MLP_t(x_t)."""
+
+    def __init__(
+        self, inputs: int, tasks: Sequence[str], hidden: Sequence[int], dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.networks = nn.ModuleDict({task: MLP(inputs, hidden, dropout) for task in tasks})
+        self.outputs = hidden[-1]
+
+    def forward(self, embedded: Embedded) -> Shared:
+        return Shared({task: net(embedded.views[task]) for task, net in self.networks.items()})

@@ -1,0 +1,6 @@
+"""The one maker of HTML pages and figures: text, tables, numbers in, a self-contained file out."""
+
+from recmtl.page.document import Cell, Page, Tone
+from recmtl.page.figures import heat_map, intervals, lines, save_figure
+
+__all__ = ["Cell", "Page", "Tone", "heat_map", "intervals", "lines", "save_figure"]

@@ -1,0 +1,188 @@
+"""The steps of the main job as plain functions: a configuration and a folder in, folders out.
+
+OUT/examples → OUT/encoder, OUT/shards → OUT/models/MODEL/seed-N → OUT/evaluation → MLflow → scores
+"""
+
+import glob
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recmtl.data import ingest as ingesting
+from recmtl.errors import RecmtlError, nearest
+from recmtl.experiment import Experiment
+from recmtl.folder import digest, is_current, read_manifest, write_folder
+from recmtl.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from recmtl.learn.fit import Epoch
+    from recmtl.run import Prepared, Run
+    from recmtl.tracking.client import Tracker
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be chosen at a call, beside the file: none of it changes what a run is."""
+
+    models: Sequence[str] | None = None  # default: all of the file
+    seeds: Sequence[int] | None = None  # default: train.seeds
+    device: str = "auto"
+    track: bool = True  # in MLflow
+    test: bool = True  # evaluate: read the test rows
+    progress: Progress = SILENT
+
+
+DEFAULTS = Options()
+
+
+def ingest(config: Path, out: Path, options: Options = DEFAULTS) -> Path:
+    """Parquet logs → OUT/examples: joined, labelled, by day."""
+    ingesting.ingest(Experiment.read(config), out / "examples", options.progress)
+    return out / "examples"
+
+
+def encode(config: Path, out: Path, options: Options = DEFAULTS) -> Path:
+    """OUT/examples → OUT/encoder (fitted on train) and OUT/shards."""
+    from recmtl.data.encoder import Encoder
+    from recmtl.data.examples import Examples
+    from recmtl.data.shards import write_shards
+
+    experiment = Experiment.read(config)
+    examples = Examples.open(out / "examples")
+    key = digest([
+        read_manifest(out / "examples")["key"], experiment.data.split.model_dump(mode="json"),
+        {n: f.model_dump(mode="json") for n, f in examples.features.items()},
+        experiment.embedding.width,
+    ])
+    if not is_current(out / "encoder", key):
+        with write_folder(out / "encoder", {"key": key}) as folder:
+            Encoder.fit(experiment, examples, experiment.embedding.width, options.progress).save(folder)
+    encoder = Encoder.load(out / "encoder")
+    seed = experiment.train.seeds[0]
+    write_shards(experiment, examples, encoder, out / "shards", seed, options.progress)
+    return out / "shards"
+
+
+def train(config: Path, out: Path, options: Options = DEFAULTS) -> list[Path]:
+    """OUT/shards → OUT/models/MODEL/seed-N for every model and seed; finished ones are kept."""
+    from recmtl.run import pick_device, train_run
+
+    experiment = Experiment.read(config)
+    prepared, runs = _prepared(out), _runs(experiment, out, options)
+    device = pick_device(options.device)
+    for run in runs:
+        with _listening(run, prepared, out, options) as listen:
+            train_run(run, prepared, device, listen, options.progress)
+    return [run.folder for run in runs]
+
+
+def evaluate(config: Path, out: Path, options: Options = DEFAULTS) -> dict[str, Any]:
+    """Finished runs → OUT/evaluation: comparison on valid and test, report.html and report.json.
+
+    The test rows are scored once for a configuration and its data; a second call reads the first's.
+    """
+    from recmtl.evaluate.report import write_report
+    from recmtl.gather import gather
+    from recmtl.run import evaluate_run, pick_device
+
+    experiment = Experiment.read(config)
+    prepared, runs = _prepared(out), _runs(experiment, out, options)
+    target = out / ("evaluation" if options.test else "validation")
+    key = digest([[run.key(prepared.digest) for run in runs], options.test])
+    if not is_current(target, key):
+        with write_folder(target, {"key": key}) as folder:
+            scored = [folder / "scores" / run.model / f"seed-{run.seed}" for run in runs]
+            for run, where in zip(runs, scored, strict=True) if options.test else ():
+                where.mkdir(parents=True)
+                evaluate_run(run, prepared, pick_device(options.device), where, options.progress)
+            parts = {"valid": [run.folder for run in runs]} | ({"test": scored} if options.test else {})
+            write_report(folder, gather(experiment, runs, prepared, parts))  # type: ignore[arg-type]
+    report: dict[str, Any] = json.loads((target / "report.json").read_text())
+    if options.track:
+        from recmtl.tracking.journal import log_evaluation
+
+        report["run_urls"] = log_evaluation(_tracker(experiment, out), runs, prepared.digest, target)
+    return report
+
+
+def promote(config: Path, out: Path, options: Options = DEFAULTS) -> dict[str, Any]:
+    """Register the run that wins on valid in MLflow under the experiment's name, as `champion`."""
+    from recmtl.tracking.journal import promote_run
+
+    experiment = Experiment.read(config)
+    target = out / ("evaluation" if options.test else "validation")
+    read_manifest(target)
+    winner = json.loads((target / "report.json").read_text())["champion"]
+    run = next(
+        r for r in _runs(experiment, out, options)
+        if (r.model, r.seed) == (winner["model"], winner["seed"])
+    )
+    version = promote_run(_tracker(experiment, out), run, _prepared(out).digest)
+    return {**winner, "name": experiment.name, "version": version.number,
+            "uri": f"models:/{experiment.name}@champion"}
+
+
+def score(model: str, inputs: str, out: Path, options: Options = DEFAULTS) -> Path:
+    """Score Parquet files (a file, a folder or a glob) with `models:/NAME@champion` or a bundle."""
+    from recmtl.run import pick_device
+    from recmtl.scoring import Scorer, score_files
+
+    folder, version = _fetch(model)
+    scorer = Scorer.load(folder, pick_device(options.device))
+    return score_files(scorer, _files(inputs), out, version, options.progress)
+
+
+def _fetch(model: str) -> tuple[Path, str]:
+    if not model.startswith("models:/"):  # a folder needs no MLflow
+        return Path(model), f"{Path(model).name}@{digest(read_manifest(Path(model)))}"
+    from recmtl.tracking.registry import fetch
+
+    return fetch(model)
+
+
+def _files(inputs: str) -> list[Path]:
+    pattern = f"{inputs}/**/*.parquet" if Path(inputs).is_dir() else inputs
+    found = sorted(Path(p) for p in glob.glob(pattern, recursive=True))
+    if not found:
+        raise RecmtlError("no Parquet file here", where=inputs, fix="give a file, a folder or a glob")
+    return found
+
+
+def _prepared(out: Path) -> "Prepared":
+    from recmtl.run import Prepared
+
+    return Prepared(out / "examples", out / "encoder", out / "shards")
+
+
+def _runs(experiment: Experiment, out: Path, options: Options) -> list["Run"]:
+    from recmtl.run import Run
+
+    for name in options.models or ():
+        if name not in experiment.models:
+            raise RecmtlError(f"no model {name!r}", where="--models",
+                              fix=nearest(name, experiment.models))
+    return [
+        Run(experiment, model, seed, out / "models" / model / f"seed-{seed}")
+        for model in options.models or experiment.models
+        for seed in options.seeds or experiment.train.seeds
+    ]
+
+
+def _tracker(experiment: Experiment, out: Path) -> "Tracker":
+    from recmtl.tracking.client import Tracker
+
+    return Tracker.open(experiment.name, out / "tracking")
+
+
+def _listening(
+    run: "Run", prepared: "Prepared", out: Path, options: Options
+) -> AbstractContextManager[Callable[["Epoch"], None]]:
+    """A context that gives the function to call with each epoch."""
+    if not options.track:
+        return nullcontext(lambda epoch: None)
+    from recmtl.tracking.journal import listening
+
+    return listening(_tracker(run.experiment, out), run, prepared.digest)

@@ -1,0 +1,176 @@
+"""One model of an experiment with one seed: from shards to a finished folder.
+
+The folder holds the bundle, the scores of valid, the epochs and what the gates did.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from recmtl.bundle import GOLDEN_ROWS, Bundle
+from recmtl.data.duck import connect
+from recmtl.data.encoder import Encoder
+from recmtl.data.examples import Examples
+from recmtl.data.loader import Loader
+from recmtl.data.shards import Shards
+from recmtl.errors import RecmtlError
+from recmtl.evaluate.gates import gate_heat_map
+from recmtl.experiment import Experiment
+from recmtl.folder import digest, is_current, read_manifest, write_folder
+from recmtl.learn.fit import Epoch, Objective, Parts, fit
+from recmtl.learn.predict import Predictions, predict
+from recmtl.learn.tasks import statistics
+from recmtl.model.multitask import build_model, parameter_count
+from recmtl.page import save_figure
+from recmtl.progress import SILENT, Progress
+from recmtl.seed import seed_everything
+
+EVALUATION_BATCH = 16384  # larger than a training step's: nothing is kept for a backward pass
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The folders that every run reads."""
+
+    examples: Path
+    encoder: Path
+    shards: Path
+
+    @property
+    def digest(self) -> str:
+        """Of the data: changes when a source file, a feature, a label or the split changes."""
+        return str(read_manifest(self.shards)["key"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """Which model, which seed, where. Its key says what it was made from."""
+
+    experiment: Experiment
+    model: str
+    seed: int
+    folder: Path
+
+    def key(self, data: str) -> str:
+        """Changes with what this run depends on, and not with the other models of the file."""
+        own = self.experiment.model_copy(
+            update={
+                "models": {self.model: self.experiment.models[self.model]},
+                "train": self.experiment.train.model_copy(update={"seeds": (self.seed,)}),
+            }
+        )
+        return digest({"experiment": own.digest, "data": data})
+
+    @property
+    def title(self) -> str:
+        return f"{self.model} seed {self.seed}"
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "bundle"
+
+
+def pick_device(name: str) -> str:
+    """`auto` is CUDA where there is a GPU. Raises RecmtlError for a device that is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise RecmtlError("no CUDA device is visible to torch", where="--device", found=name)
+    return name
+
+
+def train_run(
+    run: Run, prepared: Prepared, device: str, listen: Callable[[Epoch], None],
+    progress: Progress = SILENT,
+) -> None:
+    """Train and write the run's folder; does nothing where it is already made from the same inputs."""
+    key = run.key(prepared.digest)
+    if is_current(run.folder, key):
+        return
+    seed_everything(run.seed, "model", run.model)
+    experiment, config = run.experiment, run.experiment.models[run.model]
+    train, valid = (Shards.open(prepared.shards / part) for part in ("train", "valid"))
+    encoder = Encoder.load(prepared.encoder)
+    known = statistics(
+        experiment.tasks, {n: train.labels(n) for n in train.layout.labels}, train.weight
+    )
+    model = build_model(
+        config, experiment.embedding, train.layout, experiment.tasks,
+        {task: (s.mean, s.std) for task, s in known.items()},
+    ).to(device)
+    size = experiment.train.batch_size
+    parts = Parts(
+        Loader(train, size, seed=run.seed, device=device),
+        Loader(valid, EVALUATION_BATCH, device=device),
+        {n: np.asarray(valid.labels(n)) for n in valid.layout.labels},
+    )
+    manifest: dict[str, Any] = {"key": key, "model": run.model, "seed": run.seed}
+    with write_folder(run.folder, manifest) as folder:
+        epochs = []
+        for epoch in fit(
+            model, parts, Objective(experiment.tasks, config.loss, known), experiment.train,
+            folder / "best.safetensors", progress,
+        ):
+            epochs.append(epoch)
+            listen(epoch)
+        (folder / "best.safetensors").unlink()
+        predictions = predict(model, parts.valid, progress)
+        save_predictions(predictions, folder, "valid", run.title)
+        manifest |= {
+            "epochs": [_plain(epoch) for epoch in epochs],
+            "parameters": parameter_count(model),
+            "device": device,
+        }
+        model.to("cpu")
+        _save_bundle(Bundle(experiment, run.model, run.seed, encoder, model), prepared, folder)
+
+
+def evaluate_run(run: Run, prepared: Prepared, device: str, out: Path, progress: Progress) -> None:
+    """Score the test rows with a finished run, into `out` (an existing folder)."""
+    test = Shards.open(prepared.shards / "test")
+    bundle = Bundle.load(run.bundle, device)
+    predictions = predict(
+        bundle.model, Loader(test, EVALUATION_BATCH, device=device), progress
+    )
+    save_predictions(predictions, out, "test", run.title)
+
+
+def save_predictions(predictions: Predictions, folder: Path, part: str, title: str) -> None:
+    """Scores as Parquet, gates as JSON and, where there are any, as a heat map."""
+    pq.write_table(pa.table(dict(predictions.scores)), folder / f"{part}.parquet")
+    gates = {task: summary.to_json() for task, summary in predictions.gates.items()}
+    (folder / f"{part}_gates.json").write_text(json.dumps(gates))
+    if gates:
+        figure = gate_heat_map(predictions.gates, f"{title}: gates on {part}")
+        save_figure(figure, folder / f"{part}_gates.png")
+
+
+def load_scores(folder: Path, part: str) -> dict[str, np.ndarray]:
+    """task → (N,) scores of a part, in the order of its shards."""
+    table = pq.read_table(folder / f"{part}.parquet")
+    return {name: table[name].to_numpy() for name in table.column_names}
+
+
+def _plain(epoch: Epoch) -> dict[str, Any]:
+    content = asdict(epoch)
+    return {k: dict(content[k]) for k in ("metrics", "timings")} | {
+        "number": epoch.number, "best": epoch.best,
+        "gates": {task: summary.to_json() for task, summary in epoch.gates.items()},
+    }
+
+
+def _save_bundle(bundle: Bundle, prepared: Prepared, folder: Path) -> None:
+    """Write the bundle with golden rows from valid: rows that no weight was fitted to."""
+    examples = Examples.open(prepared.examples)
+    query = examples.select(bundle.experiment.data.split, "valid", list(bundle.encoder.columns))
+    with connect() as connection:
+        golden = connection.sql(f"{query} LIMIT {GOLDEN_ROWS}").to_arrow_table()
+    with write_folder(folder / "bundle", {"model": bundle.model_name}) as made:
+        bundle.save(made, golden)

@@ -1,0 +1,120 @@
+"""What of a run goes to MLflow: its configuration, epochs, tables, figures and bundle."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recmtl.errors import RecmtlError
+from recmtl.evaluate.gates import gate_table
+from recmtl.folder import digest, read_manifest
+from recmtl.learn.fit import Epoch
+from recmtl.learn.gates import GateSummary
+from recmtl.run import Run
+from recmtl.tracking.client import TrackedRun, Tracker
+from recmtl.tracking.registry import Version, log_model, promote, register
+
+SHOWN = ("auc", "logloss", "pcoc", "rmse", "mae", "r2")
+
+
+def start(tracker: Tracker, run: Run, data: str) -> TrackedRun:
+    """Open, or resume, the flat MLflow run of a run; the tag `recmtl.sweep` ties a comparison."""
+    experiment, model = run.experiment, run.experiment.models[run.model]
+    settings = {
+        "model": model.model_dump(mode="json"),
+        "train": experiment.train.model_dump(mode="json", exclude={"seeds"}),
+        "embedding": experiment.embedding.model_dump(mode="json"),
+    }
+    tags = {
+        "recmtl.sweep": digest([experiment.digest, data]), "recmtl.model": run.model,
+        "recmtl.seed": run.seed, "recmtl.configuration": experiment.digest, "recmtl.data": data,
+    }
+    tracked = tracker.start(
+        run.title, run.key(data), tags, {"seed": run.seed, **flatten(settings)}
+    )
+    tracked.dict(experiment.model_dump(mode="json"), "experiment.json")
+    return tracked
+
+
+@contextmanager
+def listening(tracker: Tracker, run: Run, data: str) -> Iterator[Callable[[Epoch], None]]:
+    """A function for `train_run` that sends each epoch; the run ends as the block does."""
+    with start(tracker, run, data) as tracked:
+        yield lambda epoch: log_epoch(tracked, epoch)
+
+
+def log_epoch(tracked: TrackedRun, epoch: Epoch) -> None:
+    """Metrics by task, gate entropies, and rates, at the epoch's number."""
+    entropy = {f"gate_entropy_valid/{t}": s.entropy.normalised for t, s in epoch.gates.items()}
+    perf = {f"perf/{name}": value for name, value in epoch.timings.items()}
+    tracked.metrics({**epoch.metrics, **entropy, **perf}, epoch.number)
+
+
+def log_evaluation(
+    tracker: Tracker, runs: Sequence[Run], data: str, folder: Path
+) -> dict[str, str | None]:
+    """Add the comparison to each run: its table, test metrics, gate figures, and the report.
+
+    Returns the page of each run, by "MODEL seed N".
+    """
+    report = json.loads((folder / "report.json").read_text())
+    pages = {}
+    for run in runs:
+        lines = [r for r in report["runs"] if (r["model"], r["seed"]) == (run.model, run.seed)]
+        with start(tracker, run, data) as tracked:
+            epochs = len(read_manifest(run.folder)["epochs"])
+            tracked.metrics(_test_metrics(lines), epochs)
+            tracked.table(lines, "per_task.json")
+            tracked.artifact(folder / "report.html", "report")
+            _log_gates(tracked, run, folder)
+        pages[run.title] = tracked.url
+    return pages
+
+
+def promote_run(tracker: Tracker, run: Run, data: str) -> Version:
+    """Log the run's bundle, register it under the experiment's name, and make it the champion."""
+    with start(tracker, run, data) as tracked:
+        if tracked.run_id is None:
+            raise RecmtlError(
+                "MLflow cannot be reached, so nothing was registered", where=tracker.uri,
+                fix="start the server and run this step again; the spool sends what is missing",
+            )
+        uri = log_model(tracked.run_id, run.bundle, run.model)
+    version = register(uri, run.experiment.name, {"recmtl.model": run.model, "recmtl.data": data})
+    promote(version)
+    return version
+
+
+def _test_metrics(lines: list[dict[str, Any]]) -> dict[str, float]:
+    return {
+        f"{metric}_test/{line['task']}": line[metric]
+        for line in lines if line["part"] == "test"
+        for metric in SHOWN if line.get(metric) is not None
+    }
+
+
+def _log_gates(tracked: TrackedRun, run: Run, folder: Path) -> None:
+    """A heat map a part, and the same figures as a table."""
+    scored = folder / "scores" / run.model / f"seed-{run.seed}"
+    rows: list[dict[str, Any]] = []
+    for part, where in (("valid", run.folder), ("test", scored)):
+        file = where / f"{part}_gates.json"
+        content = json.loads(file.read_text()) if file.exists() else {}
+        gates = {task: GateSummary.from_json(summary) for task, summary in content.items()}
+        if gates:
+            tracked.artifact(where / f"{part}_gates.png", "gates")
+            rows += [{"part": part, **line} for line in gate_table(gates)]
+    if rows:
+        tracked.table(rows, "gates.json")
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    """{"a": {"b": 1}} → {"a.b": 1}: what MLflow shows as parameters."""
+    flat: dict[str, object] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[prefix + name] = value
+    return flat

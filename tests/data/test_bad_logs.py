@@ -1,0 +1,193 @@
+"""Logs that cannot be used: each ends in an error that names its cause, and nothing is written."""
+
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from recmtl.data.ingest import ingest
+from recmtl.errors import RecmtlError
+from tests.data.made_log import ROWS, problem, write
+
+ROOT = Path(__file__).parent.parent.parent
+USERS = {"path": "users.parquet", "on": "user"}
+CATEGORICAL = {"kind": "categorical"}
+
+
+def refusal(root: Path, **changes: Any) -> str:
+    """The message of a refused ingest, which must leave no output."""
+    if not (root / "log.parquet").exists():
+        write(root / "log.parquet", ROWS)
+    with pytest.raises(RecmtlError) as error:
+        ingest(problem(root, **changes), root / "out")
+    assert not list(root.glob("out")) + list(root.glob(".out.tmp"))
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": {"impressions": {"path": "no.parquet", "day": "day"}}}, ["no file", "no.parquet"]),
+        ({"data": {"impressions": {"path": "no*.parquet", "day": "day"}}}, ["no file matches"]),
+        ({"data": {"impressions": {"path": ".", "day": "day"}}}, ["is a folder", "*.parquet"]),
+        ({"data": {"joins": [USERS]}}, ["no file", "users.parquet", "data.joins[0]"]),
+        ({"labels": {"clicked": "clik = 1"}}, ["[labels] clicked", "did you mean 'click'"]),
+        ({"features": {"pryce": {"kind": "numeric"}}}, ["features] pryce", "did you mean 'price'"]),
+        ({"data": {"keys": ["usr"]}}, ["data.keys", "did you mean 'user'"]),
+        ({"features": {"click": CATEGORICAL}}, ["input of the label 'clicked'", "read the answer"]),
+        ({"data": {"outcomes": ["pri*"]}}, ["'price'", "an outcome"]),
+        ({"features": {"z*": CATEGORICAL}}, ["matches no column"]),
+        ({"labels": {"clicked": "click = 1", "price": "click"}}, ["[labels] price", "column"]),
+        ({"labels": {"clicked": "click = 1", "User": "click = 1"}}, ["[labels] User", "column"]),
+        ({"labels": {"clicked": "click = 1", "dt": "click = 1"}}, ["[labels] dt", "reserve"]),
+        ({"labels": {"clicked": "item and click"}}, ["item", "VARCHAR", "compare it"]),
+        ({"labels": {"clicked": "item = 1"}}, ["item", "VARCHAR", "with a number"]),
+        ({"labels": {"clicked": "click = 'yes'"}}, ["click", "with a string"]),
+        ({"labels": {"clicked": "item"}}, ["item", "VARCHAR", "a number"]),
+        ({"features": {"item": {"kind": "numeric"}}}, ["item", "VARCHAR", "a number"]),
+        ({"features": {"item": {"kind": "bag"}}}, ["item", "separator"]),
+        ({"features": {"price": CATEGORICAL}}, ["'price'", "not a whole number", "e.g. 1.5"]),
+        ({"data": {"weight": "price"}}, ["is no weight in 2 rows", "log.parquet"]),
+        ({"data": {"memory_limit": "lots"}}, ["memory_limit"]),
+        ({"data": {"impressions": {"path": "log.parquet", "time": "price", "zone": "UTC"}}}, ["unit"]),
+        ({"data": {"impressions": {"path": "log.parquet", "time": "item", "zone": "UTC"}}},
+         ["item", "a timestamp"]),
+        ({"data": {"impressions": {"path": "log.parquet", "day": "user"}}}, ["is no day", "user"]),
+        ({"data": {"impressions": {"path": "log.parquet", "day": "item"}}}, ["has no day in 1 rows"]),
+        ({"data": {"impressions": {"path": "log.parquet", "day": "day", "where": "click = 7"}}},
+         ["no rows to keep", "where"]),
+        ({"data": {"impressions": {"path": "log.parquet", "day": "day", "where": "user"}}},
+         ["neither 0 nor 1", "where"]),
+    ],
+)
+def test_refused(tmp_path: Path, changes: dict[str, Any], words: list[str]) -> None:
+    message = refusal(tmp_path, **changes)
+    assert [word for word in words if word not in message] == []
+
+
+@pytest.mark.parametrize("label", ["click and bought", "click"])
+def test_labels_other_than_zero_and_one(tmp_path: Path, label: str) -> None:
+    write(tmp_path / "log.parquet", ROWS)
+    write(tmp_path / "log2.parquet", {**ROWS, "click": [1, 2, 3, 2]})
+    message = refusal(tmp_path, labels={"clicked": label})
+    for word in ("log2.parquet", "'click'", "in 3 rows", "e.g. 2", "[labels] clicked"):
+        assert word in message
+
+
+def test_another_type_in_one_file(tmp_path: Path) -> None:
+    write(tmp_path / "log.parquet", ROWS)
+    write(tmp_path / "log2.parquet", {**ROWS, "price": ["1", "2", "3", "4"]})
+    message = refusal(tmp_path)
+    for word in ("log2.parquet", "log.parquet", "VARCHAR", "DOUBLE", "'price'"):
+        assert word in message
+
+
+def test_wider_integers_in_one_file_are_the_same_type(tmp_path: Path) -> None:
+    write(tmp_path / "log1.parquet", {**ROWS, "click": pa.array([1, 0, 1, 1], pa.int8())})
+    write(tmp_path / "log2.parquet", ROWS)
+    assert ingest(problem(tmp_path), tmp_path / "out")["days"]["2022-05-03"]["rows"] == 4
+
+
+def test_column_missing_in_one_file(tmp_path: Path) -> None:
+    write(tmp_path / "log.parquet", ROWS)
+    write(tmp_path / "log2.parquet", {n: c for n, c in ROWS.items() if n != "price"})
+    message = refusal(tmp_path)
+    assert "log2.parquet: no column 'price'" in message
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 not a table PAR1", None])
+def test_unreadable_and_truncated_files(tmp_path: Path, content: bytes | None) -> None:
+    log = write(tmp_path / "log.parquet", ROWS)
+    (tmp_path / "log2.parquet").write_bytes(log.read_bytes()[:-40] if content is None else content)
+    assert "log2.parquet" in refusal(tmp_path)
+
+
+def test_damage_inside_a_file(tmp_path: Path) -> None:
+    log = write(tmp_path / "log.parquet", {**ROWS})
+    content = log.read_bytes()
+    log.write_bytes(content[:4] + b"\xff" * 200 + content[204:])
+    refusal(tmp_path)
+
+
+def test_a_key_twice_in_a_side_table(tmp_path: Path) -> None:
+    write(tmp_path / "users.parquet", {"user": [1, 2, 2], "age": [1, 2, 3]})
+    message = refusal(tmp_path, data={"joins": [USERS]})
+    for word in ("users.parquet", "user = 2, 2 rows", "one row a user"):
+        assert word in message
+
+
+def test_a_key_of_another_type(tmp_path: Path) -> None:
+    write(tmp_path / "users.parquet", {"user": ["1"], "age": [1]})
+    message = refusal(tmp_path, data={"joins": [USERS]})
+    assert "BIGINT in the log and VARCHAR in the side table" in message
+
+
+def test_a_column_in_two_tables(tmp_path: Path) -> None:
+    write(tmp_path / "users.parquet", {"user": [1], "price": [1]})
+    assert "'price' is in" in refusal(tmp_path, data={"joins": [USERS]})
+
+
+def test_ids_beyond_64_signed_bits(tmp_path: Path) -> None:
+    write(tmp_path / "log.parquet", {**ROWS, "user": pa.array([1, 2, 3, 2**63], pa.uint64())})
+    message = refusal(tmp_path)
+    assert "'user' does not fit 64 signed bits in 1 rows" in message
+    assert "9223372036854775808" in message
+
+
+def test_null_and_absurd_times(tmp_path: Path) -> None:
+    write(tmp_path / "log.parquet", {**ROWS, "t": [datetime(2022, 5, 3), None, None, None]})
+    timed = {"path": "log.parquet", "time": "t", "zone": "UTC"}
+    assert "'t' has no time in 3 rows" in refusal(tmp_path, data={"impressions": timed})
+    write(tmp_path / "log.parquet", {**ROWS, "t": [1651507200] * 4})
+    timed["unit"] = "ms"
+    assert "1970" in refusal(tmp_path, data={"impressions": timed})
+    timed["zone"] = "Middle/Earth"
+    assert "no time zone 'Middle/Earth'" in refusal(tmp_path, data={"impressions": timed})
+
+
+def test_vectors_of_another_size(tmp_path: Path) -> None:
+    write(tmp_path / "log.parquet", {**ROWS, "v": [[1.0], [1.0, 2.0], None, [1.0]]})
+    message = refusal(tmp_path, features={"v": {"kind": "vector", "size": 1}})
+    assert "'v' has not 1 numbers in 1 rows" in message
+
+
+def test_a_product_that_the_data_breaks(tmp_path: Path) -> None:
+    tasks = {"ctr": {"label": "clicked"}, "cvr": {"label": "converted", "given": "clicked"},
+             "ctcvr": {"label": "converted", "product": ["ctr", "cvr"]}}
+    write(tmp_path / "log.parquet", {**ROWS, "bought": [1, 1, 0, 0]})
+    message = refusal(tmp_path, tasks=tasks, labels={"clicked": "click", "converted": "bought"})
+    assert "'converted' is 1 in 1 rows where 'clicked' is 0" in message
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from recmtl.data.ingest import ingest
+from recmtl.errors import RecmtlError
+from tests.data.made_log import problem
+
+root = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    ingest(problem(root), root / "out")
+except RecmtlError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    many = {name: column * 3000 for name, column in ROWS.items()}
+    write(tmp_path / "log.parquet", {**many, "price": [float(n) for n in range(12000)]})
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert str(tmp_path / "out") in done.stderr
+    assert "free space on the disk" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("out")) + list(tmp_path.glob(".out.tmp"))

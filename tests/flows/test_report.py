@@ -1,0 +1,28 @@
+"""The texts that the flows show."""
+
+from pathlib import Path
+
+from flows.report import summary
+from flows.steps import folder_of
+
+REPORT = {
+    "name": "tiny", "monitor": "auc_valid/ctcvr", "models": [],
+    "champion": {"model": "esmm", "seed": 2},
+    "run_urls": {"esmm seed 2": "http://127.0.0.1:5000/#/experiments/1/runs/a"},
+    "warnings": ["expert 1 is dead"],
+}
+
+
+def test_the_summary_names_the_winner_links_the_runs_and_warns() -> None:
+    assert summary(REPORT).splitlines() == [
+        "**Best on auc_valid/ctcvr:** esmm, seed 2",
+        "",
+        "- [esmm seed 2](http://127.0.0.1:5000/#/experiments/1/runs/a)",
+        "",
+        "- Warning: expert 1 is dead",
+    ]
+
+
+def test_outputs_go_under_runs_unless_told_otherwise() -> None:
+    assert folder_of("configs/kuairand.toml", None) == Path("runs/kuairand")
+    assert folder_of("configs/kuairand.toml", "/elsewhere") == Path("/elsewhere")

@@ -1,0 +1,121 @@
+"""What every sharing under every relation must do: walked over the registered kinds."""
+
+from typing import get_args
+
+import pytest
+import torch
+from pydantic import BaseModel
+
+from recmtl.learn.checkpoint import load_weights, save_weights
+from recmtl.learn.losses import losses
+from recmtl.learn.tasks import statistics
+from recmtl.model import EmbeddingConfig, ModelConfig
+from recmtl.model.multitask import MultiTask, build_model
+from recmtl.model.relation import Relation
+from recmtl.model.sharing import Sharing
+from recmtl.seed import seed_everything
+from tests.model.made_up import LAYOUT, TASKS, make_batch, permute
+
+
+def kinds(union: object) -> list[str]:
+    classes: tuple[type[BaseModel], ...] = get_args(get_args(union)[0])
+    return [c.model_fields["kind"].default for c in classes]
+
+
+LOSSES = {
+    "all_rows": {"ctr": 1.0, "ctcvr": 1.0},
+    "clicked_rows": {"ctr": 1.0, "cvr": 1.0},
+    "with_regression": {"ctr": 1.0, "ctcvr": 0.5, "minutes": 0.1},
+}
+CASES = [
+    (s, r, name) for s in kinds(Sharing) for r in kinds(Relation) for name in LOSSES
+    if not (r == "product" and name == "clicked_rows")  # refused: tested below
+]
+
+
+def config(sharing: str, relation: str, loss: str) -> ModelConfig:
+    return ModelConfig.model_validate({
+        "sharing": {"kind": sharing, "hidden": [8, 6]}, "relation": {"kind": relation},
+        "towers": {"hidden": [5]}, "loss": LOSSES[loss],
+    })
+
+
+def model_for(sharing: str, relation: str, loss: str) -> MultiTask:
+    seed_everything(3)
+    embedding = EmbeddingConfig(width=4, init=0.5)
+    return build_model(config(sharing, relation, loss), embedding, LAYOUT, TASKS).eval()
+
+
+@pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
+def test_shapes_and_reported_tasks(sharing: str, relation: str, loss: str) -> None:
+    model, batch = model_for(sharing, relation, loss), make_batch(7)
+    output = model(batch)
+    scores = model.scores(output)
+    assert set(scores) == set(config(sharing, relation, loss).reports(TASKS))
+    assert set(LOSSES[loss]) <= set(output.raw)
+    for task, score in scores.items():
+        assert score.shape == (7,) and score.dtype == torch.float32
+        if TASKS[task].type == "binary":
+            assert ((score >= 0) & (score <= 1)).all()
+    for gate in output.gates.values():
+        torch.testing.assert_close(gate.sum(1), torch.ones(7))
+
+
+@pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
+def test_gradients_reach_every_parameter(sharing: str, relation: str, loss: str) -> None:
+    model, batch = model_for(sharing, relation, loss), make_batch(64)
+    known = statistics(
+        TASKS, {n: t.numpy() for n, t in batch.labels.items()}, batch.weight.numpy()
+    )
+    found = losses(TASKS, model(batch), batch, {t: known[t] for t in LOSSES[loss]})
+    torch.stack(list(found.values())).sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        gradient = parameter.grad.to_dense() if parameter.grad.is_sparse else parameter.grad
+        assert torch.isfinite(gradient).all() and gradient.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
+def test_permuting_a_batch_permutes_its_outputs(sharing: str, relation: str, loss: str) -> None:
+    model, batch = model_for(sharing, relation, loss), make_batch(16)
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(1))
+    straight, shuffled = model(batch), model(permute(batch, order))
+    for task, raw in straight.raw.items():
+        torch.testing.assert_close(shuffled.raw[task], raw[order])
+    for task, gate in straight.gates.items():
+        torch.testing.assert_close(shuffled.gates[task], gate[order])
+
+
+@pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
+def test_saved_and_loaded_gives_equal_outputs(tmp_path, sharing: str, relation: str, loss: str) -> None:
+    model, batch = model_for(sharing, relation, loss), make_batch(9)
+    save_weights(model, tmp_path / "weights.safetensors")
+    seed_everything(99)
+    other = build_model(
+        config(sharing, relation, loss), EmbeddingConfig(width=4), LAYOUT, TASKS
+    ).eval()
+    load_weights(other, tmp_path / "weights.safetensors")
+    for task, raw in model(batch).raw.items():
+        assert torch.equal(other(batch).raw[task], raw)
+
+
+@pytest.mark.parametrize("sharing", kinds(Sharing))
+def test_a_batch_of_one_row_is_scored_as_in_a_larger_one(sharing: str) -> None:
+    model, batch = model_for(sharing, "independent", "all_rows"), make_batch(5)
+    alone = permute(batch, torch.tensor([3]))
+    torch.testing.assert_close(model(alone).raw["ctr"], model(batch).raw["ctr"][3:4])
+
+
+@pytest.mark.parametrize("sharing", kinds(Sharing))
+def test_product_without_a_loss_on_a_product_is_refused(sharing: str) -> None:
+    refused = config(sharing, "product", "clicked_rows").refusal(TASKS)
+    assert refused is not None and "no product has a loss" in refused
+
+
+@pytest.mark.parametrize("sharing", kinds(Sharing))
+def test_product_without_a_declared_product_is_refused(sharing: str) -> None:
+    tasks = {name: task for name, task in TASKS.items() if name != "ctcvr"}
+    refused = ModelConfig.model_validate({
+        "sharing": {"kind": sharing}, "relation": {"kind": "product"}, "loss": {"ctr": 1.0},
+    }).refusal(tasks)
+    assert refused is not None and "no task declares a product" in refused

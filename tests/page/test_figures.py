@@ -1,0 +1,38 @@
+"""Figures hold what they are given."""
+
+from pathlib import Path
+
+import numpy as np
+
+from recmtl.page import heat_map, intervals, lines, save_figure
+
+
+def test_heat_map_writes_the_figures_into_the_cells() -> None:
+    figure = heat_map(np.array([[0.1, np.nan], [0.6, 0.4]]), ["ctr", "cvr"], ["e0", "e1"], "gates")
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["0.100", "0.600", "0.400"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["ctr", "cvr"]
+
+
+def test_intervals_keep_a_line_for_each_model_in_every_panel() -> None:
+    panels = {"ctr": {"a": (0.7, 0.6, 0.8), "b": (0.5, 0.4, 0.6)}, "cvr": {"b": (0.5, 0.4, 0.6)}}
+    first, second = intervals(panels, "AUC", {"ctr": 0.7}).axes
+    assert [label.get_text() for label in first.get_yticklabels()] == ["a", "b"]
+    assert second.lines[0].get_ydata().tolist() == [1, 1]
+    assert first.lines[0].get_xdata().tolist() == [0.6, 0.8]
+
+
+def test_lines_draw_each_model_and_the_diagonal() -> None:
+    figure = lines({"ctr": {"a": ([0.1, 0.2], [0.1, 0.3])}}, ("score", "rate"), diagonal=True)
+    (axes,) = figure.axes
+    drawn = [line.get_ydata() for line in axes.lines]
+    assert list(drawn[0]) == [0.1, 0.3]
+    assert list(drawn[1]) == [0, 0.3 * 1.05]
+
+
+def test_a_figure_is_saved_as_png_with_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        figure = lines({"ctr": {"a": ([1, 2], [0.1, 0.3])}}, ("epoch", "auc"))
+        save_figure(figure, tmp_path / f"{name}.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

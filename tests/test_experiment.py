@@ -1,0 +1,204 @@
+"""The configuration: what it refuses, and with which words; what its digest depends on."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from recmtl.errors import RecmtlError
+from recmtl.experiment import Experiment
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
+
+
+def content() -> dict[str, Any]:
+    return {
+        "name": "small",
+        "data": {
+            "impressions": {"path": "log.parquet", "time": "t", "zone": "UTC"},
+            "split": {"valid": "2022-05-03", "test": "2022-05-04"},
+        },
+        "labels": {"click": "clicked", "converted": "clicked and bought", "spent": "spent"},
+        "features": {"user": {"kind": "categorical"}, "price": {"kind": "numeric"}},
+        "tasks": {
+            "ctr": {"label": "click"},
+            "cvr": {"label": "converted", "given": "click"},
+            "ctcvr": {"label": "converted", "product": ["ctr", "cvr"]},
+            "value": {"label": "spent", "type": "regression"},
+        },
+        "models": {"mmoe": {"sharing": {"kind": "mmoe"}, "loss": {"ctr": 1.0, "ctcvr": 1.0}}},
+        "train": {"monitor": "auc_valid/ctcvr"},
+    }
+
+
+def edited(**edits: object) -> dict[str, Any]:
+    """The small configuration with `a__b=value` set at a.b; None removes the key."""
+    whole = content()
+    for path, value in edits.items():
+        *parents, last = path.split("__")
+        place = whole
+        for key in parents:
+            place = place[key]
+        if value is None:
+            del place[last]
+        else:
+            place[last] = value
+    return whole
+
+
+def refusal(**edits: object) -> str:
+    with pytest.raises(RecmtlError) as caught:
+        Experiment.parse(edited(**edits), root=Path(), name="small.toml")
+    assert str(caught.value).startswith("small.toml: ")
+    return str(caught.value)
+
+
+def test_the_small_configuration_is_accepted_and_frozen() -> None:
+    experiment = Experiment.parse(content(), root=Path())
+    with pytest.raises(ValidationError, match="frozen"):
+        experiment.name = "other"
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda f: f.stem)
+def test_every_configuration_that_we_ship_loads(file: Path) -> None:
+    assert Experiment.read(file).models
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("trian", "train"),
+        ("data__impresions", "impressions"),
+        ("data__impressions__tme", "time"),
+        ("data__split__vaild", "valid"),
+        ("features__user__min_cuont", "min_count"),
+        ("tasks__ctr__givn", "given"),
+        ("models__mmoe__sharin", "sharing"),
+        ("models__mmoe__sharing__expert", "experts"),
+        ("models__mmoe__towers", "hidden"),
+        ("train__epoch", "epochs"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_right_one(path: str, near: str) -> None:
+    value = {"hiden": [8]} if path.endswith("towers") else 1
+    message = refusal(**{path: value})
+    assert "unknown key" in message
+    assert f"did you mean {near!r}?" in message
+    assert path.replace("__", ".").split(".")[-1] in message
+
+
+TASK = {"label": "converted", "given": "click"}
+REFUSED: list[tuple[dict[str, object], str]] = [
+    ({"name": "a/b"}, "name"),
+    ({"labels": {}}, "labels"),
+    ({"data__impressions__zone": None}, "needs zone"),
+    ({"data__impressions": {"path": "x", "unit": "ms"}}, "name the time column"),
+    ({"data__impressions": {"path": "x"}}, "needs impressions.day or impressions.time"),
+    (
+        {
+            "data__impressions": {"path": "x", "day": "d"},
+            "data__split": {"valid": "2022-05-03T10:00", "test": "2022-05-04"},
+        },
+        "needs impressions.time",
+    ),
+    ({"data__split": {"valid": "2022-05-04", "test": "2022-05-03"}}, "valid < test"),
+    ({"data__split": {"valid": "2022-05-03", "test": "2022-05-03"}}, "valid < test"),
+    ({"data__split__valid": "May"}, "Invalid isoformat string: 'May'"),
+    ({"data__split": {"hash": ["user"], "valid": 0.5, "test": 0.5}}, "leave rows for train"),
+    ({"data__split": {"hash": [], "valid": 0.1, "test": 0.1}}, "hash"),
+    ({"data__split": {"files": {"train": "a", "test": "b"}}}, "valid_fraction"),
+    (
+        {"data__split": {"files": {"train": "a", "test": "b", "valid": "c", "valid_fraction": 0.1}}},
+        "valid_fraction",
+    ),
+    ({"tasks__ctr__label": "clik"}, "no label 'clik'; did you mean 'click'?"),
+    ({"tasks__cvr__given": "clik"}, "no label 'clik'; did you mean 'click'?"),
+    ({"tasks__ctcvr__product": ["ctr", "cvrr"]}, "no task 'cvrr'; did you mean 'cvr'?"),
+    ({"tasks__ctcvr__product": ["ctr"]}, "two tasks or more"),
+    ({"tasks__ctcvr__type": "regression"}, "type must be binary"),
+    ({"tasks__ctcvr__given": "click"}, "takes no given"),
+    ({"tasks__ctcvr__product": ["cvr", "ctr"]}, "first factor 'cvr' must have no given"),
+    ({"tasks__cvr__given": None}, "'cvr' must have given = 'click'"),
+    ({"tasks__cvr__label": "click"}, "must have the label 'converted'"),
+    ({"tasks__ctcvr__product": ["ctr", "value"]}, "every factor of a product is a binary task"),
+    ({"features__user": {"kind": "categorical", "share": "usr"}}, "must name a feature"),
+    ({"features__user": {"kind": "categorical", "share": "user"}}, "its own vocabulary"),
+    ({"features__user": {"kind": "categorical", "share": "x", "width": 4}}, "give none here"),
+    ({"features__user": {"kind": "categorical", "buckets": 9, "min_count": 2}}, "buckets hash"),
+    ({"features__user": {"kind": "cross", "of": ["a"]}}, "of"),
+    ({"features__user": {"kind": "cross", "of": ["a", "b"], "column": "c"}}, "drop `column`"),
+    ({"features__user": {"kind": "vektor", "size": 3}}, "'vector'"),
+    ({"models": {}}, "models"),
+    ({"models__mmoe__loss": {"ctr": 0.0}}, "a weight is positive"),
+    ({"models__mmoe__loss": {"ctrr": 1.0}}, "no task 'ctrr'; did you mean 'ctr'?"),
+    ({"models__mmoe__sharing": {"kind": "mmoe", "experts": 0}}, "experts"),
+    ({"models__mmoe__sharing": {"kind": "single"}, "models__mmoe__tables": "shared"}, "drop tables"),
+    (
+        {
+            "models__mmoe__relation": {"kind": "product"}, "tasks__ctcvr": {"label": "converted"},
+        },
+        "no task declares a product",
+    ),
+    (
+        {
+            "models__mmoe__relation": {"kind": "product"},
+            "models__mmoe__loss": {"ctr": 1.0, "cvr": 1.0},
+        },
+        "no product has a loss",
+    ),
+    ({"train__monitor": "auc_valid/ctcv"}, "no task 'ctcv'; did you mean 'ctcvr'?"),
+    ({"train__monitor": "auc_valid/value"}, "does not measure a regression task"),
+    ({"train__monitor": "rmse_valid/value"}, "neither trains nor derives 'value'"),
+    ({"train__monitor": "rmse_valid/ctr"}, "does not measure a binary task"),
+    ({"train__monitor": "pcoc_valid/ctr"}, "neither high nor low"),
+    ({"train__monitor": "auc/ctr"}, "the form is METRIC_valid/TASK"),
+    ({"train__seeds": []}, "train.seeds"),
+    ({"train__learning_rate": float("inf")}, "train.learning_rate"),
+]
+
+
+@pytest.mark.parametrize(("edits", "words"), REFUSED, ids=[words for _, words in REFUSED])
+def test_a_contradiction_is_refused_with_its_reason(edits: dict[str, object], words: str) -> None:
+    assert words in refusal(**edits)
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    message = refusal(train__epochs=0, features__user__width=-1)
+    assert "train.epochs" in message
+    assert "features.user" in message
+
+
+def test_a_file_that_is_missing_or_no_toml_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(RecmtlError, match="cannot be read: No such file"):
+        Experiment.read(tmp_path / "none.toml")
+    (tmp_path / "x.toml").write_text("name = ")
+    with pytest.raises(RecmtlError, match="is not TOML"):
+        Experiment.read(tmp_path / "x.toml")
+    (tmp_path / "x.toml").write_bytes(b"\xff")
+    with pytest.raises(RecmtlError, match="is not TOML"):
+        Experiment.read(tmp_path / "x.toml")
+
+
+def test_the_digest_follows_the_content_and_not_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Experiment.parse(edited(data__impressions__path="${D}/log"), root=Path("/one"))
+    monkeypatch.setenv("D", "elsewhere")
+    there = Experiment.parse(edited(data__impressions__path="${D}/log"), root=Path("/two"))
+    assert here.digest == there.digest
+    other = Experiment.parse(edited(data__impressions__path="${D}/log", train__epochs=4), root=Path())
+    assert other.digest != here.digest
+
+
+def test_defaults_written_out_are_the_same_configuration() -> None:
+    plain = Experiment.parse(content(), root=Path())
+    assert Experiment.parse(edited(train__epochs=3), root=Path()).digest == plain.digest
+
+
+def test_what_each_model_reports_is_told_apart() -> None:
+    mmoe = Experiment.parse(content(), root=Path()).models["mmoe"]
+    tasks = Experiment.parse(content(), root=Path()).tasks
+    assert mmoe.reports(tasks) == {"ctr": "trained", "cvr": "derived", "ctcvr": "trained"}
+    product = edited(models__mmoe__relation={"kind": "product"})
+    esmm = Experiment.parse(product, root=Path()).models["mmoe"]
+    assert esmm.reports(tasks) == {"ctr": "trained", "cvr": "tower", "ctcvr": "trained"}

@@ -1,0 +1,42 @@
+"""What a person waits for: reading a file, ingest and --help load no torch, mlflow or prefect."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+REPORT = "print('HEAVY', sorted({'torch', 'mlflow', 'prefect'} & set(sys.modules)))"
+
+
+def heavy(code: str) -> str:
+    """The last line that a fresh Python prints: which of the heavy libraries `code` loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\n{REPORT}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "name", ["recmtl", "recmtl.schema", "recmtl.experiment", "recmtl.data.ingest", "recmtl.cli"]
+)
+def test_importing_stays_light(name: str) -> None:
+    assert heavy(f"import {name}") == "HEAVY []"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["ingest", "--help"], ["check", "--help"]], ids=" ".join
+)
+def test_help_stays_light(arguments: list[str]) -> None:
+    code = f"""
+sys.argv = ["recmtl", *{arguments}]
+from recmtl.cli import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+"""
+    assert heavy(code) == "HEAVY []"
