@@ -27,7 +27,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 .DEFAULT_GOAL := demo
 
 demo: $(STAMP)
-	@$(BIN)/recmtl demo --flow
+	@$(BIN)/python -m flows.demo
 
 test: $(STAMP)
 	@$(BIN)/pytest -q

@@ -11,13 +11,12 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from report import write_report
+from report import PEERS, race_table, write_report
 
 HERE = Path(__file__).parent
 PEER = HERE / ".peers" / "rechub"
@@ -63,6 +62,16 @@ def steps(config: Path, out: Path) -> dict[str, dict[str, float]]:
     return found
 
 
+def beside(prepared: Path, name: str) -> Path:
+    """A folder for other runs on the same shards: a run's folder has one writer at a time."""
+    folder = prepared.with_name(name)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for step in ("examples", "encoder", "shards"):
+        (folder / step).symlink_to(prepared / step)
+    return folder
+
+
 class Racer:
     """A process that trains a block of steps for each line that it is given."""
 
@@ -99,14 +108,14 @@ def race(log: Path, out: Path, blocks: int, length: int) -> dict[str, list[float
     text = (HERE / "w1a.toml").read_text()
     half.write_text(text.replace('precision  = "fp32"', 'precision  = "bf16"'))
     ours = [sys.executable, str(HERE / "paced.py")]
+    peer = [make_peer(), HERE / "peers" / "rechub.py", log, length]
     racers = {
-        "torch-rechub 0.9.0": [make_peer(), HERE / "peers" / "rechub.py", log, length],
-        "recmtl fp32": [*ours, HERE / "w1a.toml", out / "w1a", length],
-        "recmtl bf16": [*ours, half, out / "w1a", length],
+        PEERS[0]: peer,
+        PEERS[1]: [*peer, 1_000_000],
+        "recmtl fp32": [*ours, HERE / "w1a.toml", beside(out / "w1a", "race-fp32"), length],
+        "recmtl bf16": [*ours, half, beside(out / "w1a", "race-bf16"), length],
     }
-    running = {}
-    for name, command in racers.items():  # one after the other: they share an output folder's lock
-        running[name] = Racer([str(part) for part in command])
+    running = {name: Racer([str(part) for part in command]) for name, command in racers.items()}
     rates: dict[str, list[float]] = {name: [] for name in running}
     for number in range(blocks + 1):
         for name, racer in running.items():
@@ -136,14 +145,11 @@ def main() -> None:
         for name in ("w1", "w1a"):
             shutil.rmtree(out / name, ignore_errors=True)
         measured = steps(HERE / "w1.toml", out / "w1")
-        profiled = run("profile_step.py", HERE / "w1.toml", out / "profile")
+        profiled = run("profile_step.py", HERE / "w1.toml", beside(out / "w1", "profile"))
     for step in ("ingest", "encode"):
         run("step.py", step, HERE / "w1a.toml", out / "w1a")
     rates = race(log, out, chosen.blocks, chosen.steps)
-    ratio = statistics.median(
-        a / b for a, b in zip(rates["recmtl fp32"], rates["torch-rechub 0.9.0"], strict=True)
-    )
-    print(f"recmtl fp32 / torch-rechub: {ratio:.2f}")
+    print(race_table(rates))
     if not chosen.race_only:
         write_report(HERE.parent / "docs" / "benchmarks.md", measured, profiled, rates)
 

@@ -104,13 +104,11 @@ def replay(spool: Annotated[Path, typer.Argument(help="OUT/tracking, or one run'
 
 
 @app.command()
-def demo(
-    flow: Annotated[bool, typer.Option("--flow/--no-flow", help="as the Prefect flow")] = False,
-) -> None:
+def demo() -> None:
     """The main job from logs to scores: KuaiRand where RECMTL_DATA has it, else a synthetic log."""
     from recmtl.demo import run_demo
 
-    run_demo(flow)
+    run_demo(terminal())
 
 
 def _out(config: Path, out: Path | None) -> Path:

@@ -27,7 +27,7 @@ from recmtl.folder import digest, is_current, read_manifest, write_folder
 from recmtl.learn.fit import Epoch, Objective, Parts, fit
 from recmtl.learn.predict import Predictions, predict
 from recmtl.learn.tasks import statistics
-from recmtl.model.multitask import build_model, parameter_count
+from recmtl.model.multitask import MultiTask, build_model, parameter_count
 from recmtl.page import save_figure
 from recmtl.progress import SILENT, Progress
 from recmtl.seed import seed_everything
@@ -94,42 +94,43 @@ def train_run(
     key = run.key(prepared.digest)
     if is_current(run.folder, key):
         return
-    seed_everything(run.seed, "model", run.model)
-    experiment, config = run.experiment, run.experiment.models[run.model]
     train, valid = (Shards.open(prepared.shards / part) for part in ("train", "valid"))
-    encoder = Encoder.load(prepared.encoder)
-    known = statistics(
-        experiment.tasks, {n: train.labels(n) for n in train.layout.labels}, train.weight
+    model, objective = _model(run, train)
+    model.to(device)
+    settings = run.experiment.train
+    parts = Parts(
+        Loader(train, settings.batch_size, seed=run.seed, device=device),
+        Loader(valid, EVALUATION_BATCH, device=device),
+        _labels(valid),
     )
+    manifest: dict[str, Any] = {
+        "key": key, "model": run.model, "seed": run.seed, "device": device, "epochs": [],
+        "parameters": parameter_count(model),
+    }
+    with write_folder(run.folder, manifest) as folder:
+        best = folder / "best.safetensors"
+        for epoch in fit(model, parts, objective, settings, best, progress):
+            manifest["epochs"].append(_plain(epoch))
+            listen(epoch)
+        best.unlink()
+        save_predictions(predict(model, parts.valid, progress), folder, "valid", run.title)
+        _save_bundle(run, model.to("cpu"), prepared, folder)
+
+
+def _model(run: Run, train: Shards) -> tuple[MultiTask, Objective]:
+    """A fresh model and what it minimises; both read each task's statistics on train."""
+    experiment, config = run.experiment, run.experiment.models[run.model]
+    known = statistics(experiment.tasks, _labels(train), train.weight)
+    seed_everything(run.seed, "model", run.model)
     model = build_model(
         config, experiment.embedding, train.layout, experiment.tasks,
         {task: (s.mean, s.std) for task, s in known.items()},
-    ).to(device)
-    size = experiment.train.batch_size
-    parts = Parts(
-        Loader(train, size, seed=run.seed, device=device),
-        Loader(valid, EVALUATION_BATCH, device=device),
-        {n: np.asarray(valid.labels(n)) for n in valid.layout.labels},
     )
-    manifest: dict[str, Any] = {"key": key, "model": run.model, "seed": run.seed}
-    with write_folder(run.folder, manifest) as folder:
-        epochs = []
-        for epoch in fit(
-            model, parts, Objective(experiment.tasks, config.loss, known), experiment.train,
-            folder / "best.safetensors", progress,
-        ):
-            epochs.append(epoch)
-            listen(epoch)
-        (folder / "best.safetensors").unlink()
-        predictions = predict(model, parts.valid, progress)
-        save_predictions(predictions, folder, "valid", run.title)
-        manifest |= {
-            "epochs": [_plain(epoch) for epoch in epochs],
-            "parameters": parameter_count(model),
-            "device": device,
-        }
-        model.to("cpu")
-        _save_bundle(Bundle(experiment, run.model, run.seed, encoder, model), prepared, folder)
+    return model, Objective(experiment.tasks, config.loss, known)
+
+
+def _labels(shards: Shards) -> dict[str, np.ndarray]:
+    return {name: np.asarray(shards.labels(name)) for name in shards.layout.labels}
 
 
 def evaluate_run(run: Run, prepared: Prepared, device: str, out: Path, progress: Progress) -> None:
@@ -166,11 +167,12 @@ def _plain(epoch: Epoch) -> dict[str, Any]:
     }
 
 
-def _save_bundle(bundle: Bundle, prepared: Prepared, folder: Path) -> None:
+def _save_bundle(run: Run, model: MultiTask, prepared: Prepared, folder: Path) -> None:
     """Write the bundle with golden rows from valid: rows that no weight was fitted to."""
+    bundle = Bundle(run.experiment, run.model, run.seed, Encoder.load(prepared.encoder), model)
     examples = Examples.open(prepared.examples)
-    query = examples.select(bundle.experiment.data.split, "valid", list(bundle.encoder.columns))
+    query = examples.select(run.experiment.data.split, "valid", list(bundle.encoder.columns))
     with connect() as connection:
         golden = connection.sql(f"{query} LIMIT {GOLDEN_ROWS}").to_arrow_table()
-    with write_folder(folder / "bundle", {"model": bundle.model_name}) as made:
+    with write_folder(folder / "bundle", {"model": run.model, "seed": run.seed}) as made:
         bundle.save(made, golden)

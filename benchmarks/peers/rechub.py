@@ -1,10 +1,10 @@
 """torch-rechub's MMoE on W1a, in memory: steps on demand, timed.
 
-    python rechub.py W1 STEPS     in an environment with torch-rechub 0.9.0 and pyarrow
+    python rechub.py W1 STEPS [USERS]     in an environment with torch-rechub 0.9.0 and pyarrow
 
 Prints "ready", then for each line on standard input trains STEPS steps with the library's own trainer
 and prints {"rows": …, "seconds": …}. Arrays lie in memory and are cut into batches by index, which
-spares the library its row-wise loader.
+spares the library its row-wise loader. USERS is a size for the table of users beyond those that occur.
 """
 
 import json
@@ -85,6 +85,8 @@ def main() -> None:
     folder, steps = Path(sys.argv[1]), int(sys.argv[2])
     torch.manual_seed(1)
     columns, labels, sizes = read(folder)
+    if len(sys.argv) > 3:
+        sizes["user_id"] = int(sys.argv[3])
     trainer, source = build(sizes), batches(columns, labels)
     print("ready", flush=True)
     for _ in sys.stdin:

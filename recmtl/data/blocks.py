@@ -31,13 +31,14 @@ class Blocks:
         self, db: duckdb.DuckDBPyConnection, part: str, seed: int
     ) -> Iterator[tuple[Rows, pa.Table]]:
         """Rows and keys in the order of the examples; on train some rare ids read the unknown row."""
-        rare, generator = RareIds(self._encoder), numpy_generator(seed, "rare ids")
+        rare = RareIds(self._encoder) if part == "train" else None
+        generator = numpy_generator(seed, "rare ids")
         query = self._examples.select(self._problem.data.split, part, self._columns())
         with duck_errors("the examples"):
             for batch in db.sql(query).to_arrow_reader(BLOCK_ROWS):
                 table = pa.Table.from_batches([batch])
                 encoded = self._encoder.encode(table)
-                if part == "train":
+                if rare is not None:
                     encoded = rare.hide(encoded, generator)
                 yield Rows({
                     "rows": encoded.rows, "dense": encoded.dense, "labels": self._labels(table),

@@ -1,24 +1,25 @@
 """Examples in, vocabularies, scales and layout out: counted in SQL on train rows only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from typing import cast
 
 import duckdb
 from sqlglot import exp
 
-from recmtl.batch import Layout, Slot
 from recmtl.data.duck import connect, duck_errors
 from recmtl.data.examples import Examples
 from recmtl.data.fitted import Fitted, Rows, owner_of
 from recmtl.data.hashing import Buckets
-from recmtl.data.lookup import id_type, is_embedded, is_list, occurrences
+from recmtl.data.layout import layout_of
+from recmtl.data.lookup import id_type, is_embedded, occurrences
 from recmtl.data.query import column, statement
 from recmtl.data.statistics import Scale
 from recmtl.data.vocabulary import RESERVED, Vocabulary
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest
 from recmtl.progress import Progress
-from recmtl.schema import Categorical, Feature, Numeric, Problem, Vector
+from recmtl.schema import Categorical, Feature, Numeric, Problem
 from recmtl.schema.features import columns_of
 
 Source = tuple[str, ...]
@@ -30,43 +31,56 @@ def fit(problem: Problem, examples: Examples, width: int, progress: Progress) ->
     sources = {name: columns_of(name, feature) for name, feature in features.items()}
     columns = {c: examples.columns[c] for source in sources.values() for c in source}
     _check_shares(features, columns, sources)
-    vocabularies: dict[str, Rows] = {}
-    scales: dict[str, Scale] = {}
-    fitter = Fitter(problem, examples)
-    with progress.track(len(features), "vocabularies") as advance:
-        for name, feature in features.items():
-            if isinstance(feature, Numeric):
-                scales[name] = fitter.scale(sources[name][0], feature)
-            elif is_embedded(feature) and owner_of(name, features) == name:
-                users = {n: f for n, f in features.items() if owner_of(n, features) == name}
-                vocabularies[name] = fitter.vocabulary(feature, users)
+    with (
+        closing(connect(problem.data.memory_limit)) as db,
+        progress.track(len(features), "vocabularies") as advance,
+    ):
+        fitter = Fitter(db, problem, examples)
+        for name in features:
+            fitter.fit(name, features)
             advance(1)
-        unknown = {name for name, scale in scales.items() if not scale.known}
-        unknown |= {name for name in features if name not in scales and fitter.is_null(sources[name])}
     return Fitted(
         features=features, columns=columns,
-        layout=_layout(problem, features, vocabularies, width),
-        vocabularies=vocabularies, scales=scales,
+        layout=layout_of(problem.labels, features, fitter.vocabularies, width),
+        vocabularies=fitter.vocabularies, scales=fitter.scales,
         made_from=_origin(problem, examples, width),
         warnings=tuple(
             f"features.{name}: no row of train has a value; nothing is learned from it"
-            for name in sorted(unknown)
+            for name in fitter.empty
         ),
     )
 
 
 class Fitter:
-    """The train rows as a view `train` of one database."""
+    """The train rows as a view `train` of one database, and what was fitted to them so far."""
 
-    def __init__(self, problem: Problem, examples: Examples) -> None:
-        self._db = connect(problem.data.memory_limit)
-        self._columns = examples.columns
+    def __init__(self, db: duckdb.DuckDBPyConnection, problem: Problem, examples: Examples) -> None:
+        self._db, self._columns = db, examples.columns
+        self.vocabularies: dict[str, Rows] = {}
+        self.scales: dict[str, Scale] = {}
+        self.empty: list[str] = []
         day = ["dt"] if examples.dated else []
         rows = examples.select(problem.data.split, "train", [*examples.columns, *day])
         self._run(f"CREATE TEMP VIEW train AS {rows}")
-        self._day = column("dt") if examples.dated else exp.null()
+        self._day: exp.Expr = column("dt") if examples.dated else exp.null()
 
-    def vocabulary(self, feature: Feature, users: Mapping[str, Feature]) -> Rows:
+    def fit(self, name: str, features: Mapping[str, Feature]) -> None:
+        """Fit one feature; a vocabulary is counted for all that share it, when its owner's turn is."""
+        feature = features[name]
+        source = columns_of(name, feature)
+        users = {user: f for user, f in features.items() if owner_of(user, features) == name}
+        if isinstance(feature, Numeric):
+            with duck_errors(f"column {source[0]!r}"):
+                self.scales[name] = Scale.fit(self._db, source[0], feature.transform)
+            known = self.scales[name].known
+        else:
+            if is_embedded(feature) and users:
+                self.vocabularies[name] = self._vocabulary(feature, users)
+            known = self._known(name, source, len(users))
+        if not known:
+            self.empty.append(name)
+
+    def _vocabulary(self, feature: Feature, users: Mapping[str, Feature]) -> Rows:
         """Rows of the values that `users` of the vocabulary have on train, as `feature` says."""
         options = cast(Categorical, feature)
         if options.buckets:
@@ -81,51 +95,17 @@ class Fitter:
             counts = self._db.sql(query).to_arrow_table()
         return Vocabulary.from_counts(counts, options.min_count, options.max_size)
 
-    def scale(self, name: str, feature: Numeric) -> Scale:
-        with duck_errors(f"column {name!r}"):
-            return Scale.fit(self._db, name, feature.transform)
-
-    def is_null(self, source: Source) -> bool:
-        """Whether one of the columns has no value on train."""
-        counts = [
-            self._run(statement("statistics_known", column_=column(name))).fetchall()[0][0]
-            for name in source
-        ]
-        return min(counts) == 0
+    def _known(self, name: str, source: Source, users: int) -> int:
+        """0 where a feature has no value on train; a vocabulary of its own tells without a look."""
+        own = self.vocabularies.get(name)
+        if isinstance(own, Vocabulary) and users == 1:
+            return int(own.table.num_rows)
+        queries = [statement("statistics_known", column_=column(c)) for c in source]
+        return min(int(self._run(query).fetchall()[0][0]) for query in queries)
 
     def _run(self, query: str) -> duckdb.DuckDBPyConnection:
         with duck_errors("the examples"):
             return self._db.execute(query)
-
-
-def _layout(
-    problem: Problem, features: Mapping[str, Feature], vocabularies: Mapping[str, Rows], width: int
-) -> Layout:
-    """Slots by width and name; the vocabularies of a width stand one after another in its table."""
-    widths = {name: getattr(features[name], "width", None) or width for name in vocabularies}
-    first, tables = {}, dict.fromkeys(sorted(widths.values()), 0)
-    for name in sorted(vocabularies, key=lambda n: (widths[n], n)):
-        first[name] = tables[widths[name]]
-        tables[widths[name]] += vocabularies[name].size
-
-    def slots(names: Iterable[str]) -> tuple[Slot, ...]:
-        made = [
-            Slot(name, widths[owner], first[owner], vocabularies[owner].size)
-            for name in names for owner in [owner_of(name, features)]
-        ]
-        return tuple(sorted(made, key=lambda slot: (slot.width, slot.name)))
-
-    embedded = {name: f for name, f in features.items() if is_embedded(f)}
-    return Layout(
-        slots=slots(name for name, f in embedded.items() if not is_list(f)),
-        lists=slots(name for name, f in embedded.items() if is_list(f)),
-        dense={
-            name: f.size if isinstance(f, Vector) else 2
-            for name, f in features.items() if name not in embedded
-        },
-        tables=tables,
-        labels=tuple(problem.labels),
-    )
 
 
 def _check_shares(

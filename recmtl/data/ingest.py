@@ -16,10 +16,10 @@ from sqlglot import exp
 
 from recmtl.data.checks import Days, check_days, check_sides, check_values, matches
 from recmtl.data.duck import connect, duck_errors
-from recmtl.data.plan import Plan, make_plan
+from recmtl.data.plan import Plan, make_plan, side_files
 from recmtl.data.query import statement, text, tree
 from recmtl.data.results import check_products, empty_features, label_counts
-from recmtl.data.table import find, narrow
+from recmtl.data.table import find, naming_damage, narrow
 from recmtl.folder import digest, file_digest, is_current, read_manifest, write_folder
 from recmtl.progress import SILENT, Progress
 from recmtl.schema import HashSplit, Problem
@@ -39,16 +39,18 @@ def ingest(problem: Problem, out: Path, progress: Progress = SILENT) -> dict[str
         return read_manifest(out)
     with closing(connect(problem.data.memory_limit)) as db, duck_errors(problem.name):
         plan = make_plan(db, problem, files)
-        check_values(db, plan)
-        warnings = check_sides(db, plan)
-        days = check_days(db, plan)
+        with naming_damage(db, plan.files):
+            check_values(db, plan)
+            warnings = check_sides(db, plan)
+            days = check_days(db, plan)
         manifest: dict[str, Any] = {
             "key": key, "sources": _sources(db, files), "columns": {},
             "features": {n: f.model_dump(mode="json") for n, f in plan.features.items()},
             "zone": problem.data.impressions.zone, "days": {}, "warnings": warnings,
         }
         with write_folder(out, manifest) as folder, duck_errors(out):
-            _write(db, plan, days, folder, manifest, progress)
+            with naming_damage(db, plan.files):
+                _write(db, plan, days, folder, manifest, progress)
             check_products(db, problem, folder)
             warnings += empty_features(db, plan, folder)
     return read_manifest(out)
@@ -61,7 +63,7 @@ def _key(problem: Problem, files: tuple[str, ...]) -> str:
         return value.model_dump(mode="json")
 
     data = problem.data
-    sides = [f for join in data.joins for f in find(problem, [join.path], f"joins {join.path}")]
+    sides = [file for found in side_files(problem) for file in found]
     states = [(Path(f).name, os.stat(f)) for f in (*files, *sides)]
     return digest({
         "format": FORMAT,

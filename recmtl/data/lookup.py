@@ -3,6 +3,8 @@
 The same feature is read twice: in SQL where vocabularies are counted, in Arrow where rows are encoded.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,15 +26,15 @@ def is_list(feature: Feature) -> bool:
     return isinstance(feature, Bag | History)
 
 
-def id_type(feature: Feature, columns: dict[str, str], source: tuple[str, ...]) -> str:
+def id_type(feature: Feature, columns: Mapping[str, str], source: tuple[str, ...]) -> str:
     """BIGINT or VARCHAR: the type of the values in the feature's vocabulary."""
     text = isinstance(feature, Cross) or columns[source[0]].startswith("VARCHAR")
     return "VARCHAR" if text else "BIGINT"
 
 
 def occurrences(
-    feature: Feature, source: tuple[str, ...], columns: dict[str, str], day: exp.Expression
-) -> exp.Expression:
+    feature: Feature, source: tuple[str, ...], columns: Mapping[str, str], day: exp.Expr
+) -> exp.Expr:
     """SELECT of value and day, one row an occurrence in the view `train`."""
     if isinstance(feature, History):
         last = exp.Literal.number(feature.last)
@@ -65,7 +67,7 @@ def cross(parts: list[pa.Array]) -> pa.Array:
     return joined.take(pa.array(place, mask=missing))
 
 
-def last_of(values: np.ndarray, offsets: np.ndarray, last: int) -> tuple[np.ndarray, np.ndarray]:
+def last_of(values: pa.Array, offsets: np.ndarray, last: int) -> tuple[pa.Array, np.ndarray]:
     """The last `last` values of every list."""
     lengths = np.diff(offsets)
     if not len(lengths) or lengths.max() <= last:
@@ -74,7 +76,7 @@ def last_of(values: np.ndarray, offsets: np.ndarray, last: int) -> tuple[np.ndar
     keep = place >= np.repeat(offsets[1:] - last, lengths)
     kept = np.zeros(len(offsets), dtype=np.int64)
     np.cumsum(np.minimum(lengths, last), out=kept[1:])
-    return values[keep], kept
+    return values.filter(pa.array(keep)), kept
 
 
 def _escaped(words: pa.Array) -> pa.Array:
@@ -85,7 +87,7 @@ def _escaped(words: pa.Array) -> pa.Array:
     return pc.replace_substring(twice, UNIT, "\\u")
 
 
-def _crossed(source: tuple[str, ...], columns: dict[str, str]) -> exp.Expression:
+def _crossed(source: tuple[str, ...], columns: Mapping[str, str]) -> exp.Expr:
     """The same in SQL: `||` is null where a part is null."""
     parts = [_part(name, columns[name]) for name in source]
     joined = parts[0]
@@ -95,10 +97,10 @@ def _crossed(source: tuple[str, ...], columns: dict[str, str]) -> exp.Expression
     return joined
 
 
-def _part(name: str, kind: str) -> exp.Expression:
+def _part(name: str, kind: str) -> exp.Expr:
     if not kind.startswith("VARCHAR"):
         return exp.cast(exp.cast(column(name), "BIGINT"), "VARCHAR")
-    value: exp.Expression = column(name)
+    value: exp.Expr = column(name)
     for sign, instead in (("\\", "\\\\"), (UNIT, "\\u")):
         value = exp.func("replace", value, exp.Literal.string(sign), exp.Literal.string(instead))
     return value

@@ -59,6 +59,11 @@ class Plan:
     features: Mapping[str, Feature]
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """All files that are read."""
+        return self.log.files + tuple(file for side in self.sides for file in side.table.files)
+
+    @property
     def kept(self) -> exp.Expr:
         """The condition for rows to keep."""
         return self.where.condition(self.log.name) if self.where else exp.true()
@@ -71,7 +76,9 @@ def make_plan(db: duckdb.DuckDBPyConnection, problem: Problem, files: tuple[str,
     sides = tuple(_open_sides(db, problem, log))
     labels = {name: _label(problem, log, name) for name in problem.labels}
     owners = _owners(log, sides)
-    inputs = {c: name for name, label in labels.items() for c in label.expression.columns}
+    inputs: dict[str, str] = {}
+    for name, label in labels.items():
+        inputs = dict.fromkeys(label.expression.columns, name) | inputs
     features = resolve_features(
         problem.features, owners, problem.forbidden(inputs, tuple(owners))
     )
@@ -110,10 +117,18 @@ def _number(log: Table, column: str, where: str) -> Value:
     return values.number(log.name, column, log.type_of(column, where), where)
 
 
+def side_files(problem: Problem) -> list[tuple[str, ...]]:
+    """The files of each side table. Raises RecmtlError where there are none."""
+    return [
+        find(problem, [join.path], f"data.joins[{number}]")
+        for number, join in enumerate(problem.data.joins)
+    ]
+
+
 def _open_sides(db: duckdb.DuckDBPyConnection, problem: Problem, log: Table) -> Iterable[Side]:
     for number, join in enumerate(problem.data.joins):
         where = f"data.joins[{number}] ({join.path})"
-        table = open_table(db, f"side_{number}", where, find(problem, [join.path], where))
+        table = open_table(db, f"side_{number}", where, side_files(problem)[number])
         keys = []
         for key in join.keys:
             left = values.identity("log", key, log.type_of(key, where), where)

@@ -44,9 +44,9 @@ class Reader:
         values, offsets = self._checked(
             column, lambda array: canonical.lists(array, kind, separator)
         )
-        return last_of(values, offsets, feature.last) if isinstance(feature, History) else (
-            values, offsets
-        )
+        if isinstance(feature, History):
+            return last_of(values, offsets, feature.last)
+        return values, offsets
 
     def dense(self, name: str) -> np.ndarray:
         """(B, columns) float32 of a numeric or a vector."""

@@ -65,6 +65,12 @@ class Appender:
             file.write(np.ascontiguousarray(block).data)
 
 
+def size_of(rows: Rows) -> int:
+    """Bytes of all arrays."""
+    arrays = [*rows.matrices.values(), *(array for pair in rows.lists.values() for array in pair)]
+    return sum(array.nbytes for array in arrays)
+
+
 def describe(rows: Rows) -> dict[str, Any]:
     """The types and columns that `open_rows` needs to read such rows back."""
     return {

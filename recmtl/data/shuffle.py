@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from recmtl.data.rowfiles import Appender, Rows, describe, open_rows
+from recmtl.data.rowfiles import Appender, Rows, describe, open_rows, size_of
 
-BUCKET_ROWS = 1 << 18
+BUCKET_BYTES = 1 << 26
 
 
 def shuffle(
@@ -27,7 +27,7 @@ def shuffle(
     first = next(blocks)
     types = describe(first)
     scratch.mkdir()
-    count = -(-total // BUCKET_ROWS)
+    count = 1 + int(total * size_of(first) / len(first)) // BUCKET_BYTES
     buckets = [Appender(scratch / str(number)) for number in range(count)]
     for rows in chain([first], blocks):
         _scatter(rows, buckets, generator)

@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 
 SEGMENTS, TASTES, CATEGORIES, DEVICES, BANDS, TAGS = 6, 3, 8, 4, 4, 12
 TAGS_PER_ITEM = 2
-CLICK_RATE, CONVERSION_RATE = 0.33, 0.3
+CLICK_RATE, CONVERSION_RATE = 0.35, 0.3
 MISSING = 0.1  # share of rows without a discount, and of users without an age
 
 
@@ -141,8 +141,8 @@ STRENGTH = {"segment_category": 1.3, "taste_category": 0.15, "device_band": 0.4,
 SHARED, OWN = 0.9, 0.9
 RANK = 2
 DEAL = 0.9
-LINEAR = 0.12
-MAIN = 0.4
+LINEAR = 0.15
+MAIN = 0.3
 
 
 def _effects(rng: np.random.Generator) -> Effects:

@@ -1,6 +1,7 @@
 """Parquet files read as one table: patterns go in, a named view with checked column types comes out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -92,6 +93,23 @@ def open_table(
             types.setdefault(column, {})[file] = kind
     narrow(db, name, files)
     return Table(name, where, files, types)
+
+
+@contextmanager
+def naming_damage(db: duckdb.DuckDBPyConnection, files: Iterable[str]) -> Iterator[None]:
+    """Where DuckDB fails inside, name the first file that cannot be read to its end, if it is one."""
+    try:
+        yield
+    except duckdb.Error:
+        for file in files:
+            try:
+                db.execute(statement("read_through", paths=exp.convert([file]))).fetchall()
+            except duckdb.Error as error:
+                raise RecmtlError(
+                    f"is damaged: {str(error).partition(chr(10))[0]}",
+                    where=file, fix="write or copy the file again",
+                ) from error
+        raise
 
 
 def narrow(db: duckdb.DuckDBPyConnection, name: str, files: Iterable[str]) -> None:

@@ -87,12 +87,14 @@ class Vocabulary:
         return np.append(self._known["row"].to_numpy(), UNKNOWN)
 
     @cached_property
-    def _index(self) -> pd.Index:
+    def _index(self) -> "pd.Index[int]":
         # pandas hashes int64 as it is: exact on all 64 bits, and 10 times np.searchsorted
-        return pd.Index(self._known["value"].to_numpy(), dtype="int64")
+        index: pd.Index[int] = pd.Index(self._known["value"].to_numpy(), dtype="int64")
+        return index
 
     def _look_up(self, ids: np.ndarray) -> np.ndarray:
-        return self._targets[self._index.get_indexer(ids)]
+        rows: np.ndarray = self._targets[self._index.get_indexer(ids)]  # type: ignore[arg-type]
+        return rows
 
     @cached_property
     def _places(self) -> dict[str, int]:

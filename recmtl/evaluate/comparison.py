@@ -12,7 +12,8 @@ import numpy as np
 
 from recmtl.errors import RecmtlError
 from recmtl.evaluate.significance import Bootstrap, Estimate, Statistic, estimate, paired_bootstrap
-from recmtl.learn.metrics import Part, label_space, task_metrics
+from recmtl.learn.metrics import Part, task_metrics
+from recmtl.learn.tasks import label_space
 from recmtl.learn.settings import LOWER_IS_BETTER
 from recmtl.schema import Task
 

@@ -8,7 +8,7 @@ from recmtl.evaluate.calibration import calibration_error, reliability
 from recmtl.evaluate.report_page import report_page
 from recmtl.evaluate.sweep import Sweep
 from recmtl.folder import write_file
-from recmtl.learn.metrics import label_space
+from recmtl.learn.tasks import label_space
 
 
 def write_report(folder: Path, sweep: Sweep) -> dict[str, Any]:

@@ -4,7 +4,7 @@ It neither logs nor prints; who listens decides what becomes of an epoch.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recmtl.batch import Batch
+from recmtl.batch import Batch, Output
 from recmtl.errors import RecmtlError
 from recmtl.learn.checkpoint import load_weights, save_weights
 from recmtl.learn.gates import GateSummary
-from recmtl.learn.losses import losses
+from recmtl.learn.losses import task_loss
 from recmtl.learn.metrics import task_metrics
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.predict import Batches, predict
@@ -45,6 +45,18 @@ class Objective:
     weights: Mapping[str, float]
     statistics: Mapping[str, TaskStatistics]
 
+    def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """The unweighted loss of every weighted task, scalars."""
+        return {
+            name: task_loss(self.tasks[name], output.raw[name], batch, self.statistics[name])
+            for name in self.weights
+        }
+
+    def total(self, losses: Mapping[str, Tensor], output: Output) -> Tensor:
+        """Σ weight · loss + Σ penalties, a scalar."""
+        weighted = [weight * losses[name] for name, weight in self.weights.items()]
+        return torch.stack([*weighted, *output.penalties.values()]).sum()
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -66,21 +78,19 @@ def fit(
 
     Raises RecmtlError at the first loss that is NaN or infinite, with step, task and source rows.
     """
-    optimizers = build_optimizers(*_parameters(model), config)
+    step = _step(model, objective, build_optimizers(*_parameters(model), config), config)
     top, waited = -np.inf, 0
     for number in range(1, config.epochs + 1):
         start = time.perf_counter()
-        metrics = _train(model, parts.train, objective, optimizers, (number, config, progress))
+        metrics = _train(model, parts.train, number, step, progress)
         trained = time.perf_counter()
         predicted = predict(model, parts.valid, progress)
         metrics |= task_metrics(objective.tasks, parts.labels, predicted.scores, "valid")
         value = _monitored(metrics, config)
         improved = value > top
+        top, waited = max(top, value), 0 if improved else waited + 1
         if improved:
-            top, waited = value, 0
             save_weights(model, best)
-        else:
-            waited += 1
         timings = {
             "train_seconds": trained - start,
             "train_rows_per_second": len(parts.train) / (trained - start),
@@ -93,39 +103,47 @@ def fit(
 
 
 def _train(
-    model: nn.Module, train: Batches, objective: Objective,
-    optimizers: list[torch.optim.Optimizer], run: tuple[int, TrainConfig, Progress],
+    model: nn.Module, train: Batches, epoch: int, step: Callable[[Batch], dict[str, Tensor]],
+    progress: Progress,
 ) -> dict[str, float]:
     """One pass over train: the mean loss by task."""
-    number, config, progress = run
     model.train()
-    device = next(model.parameters()).device
-    totals = {task: torch.zeros((), dtype=torch.float64, device=device) for task in objective.weights}
+    totals: dict[str, Tensor] = {}
     steps = 0
-    with progress.track(len(train), f"epoch {number}") as advance:
-        for batch in train.batches(number):
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                output = model(batch)
-            found = losses(
-                objective.tasks, output, batch,
-                {t: objective.statistics[t] for t in objective.weights},
-            )
-            total = sum(
-                (weight * found[task] for task, weight in objective.weights.items()),
-                start=sum(output.penalties.values(), start=torch.zeros((), device=device)),
-            )
+    with progress.track(len(train), f"epoch {epoch}") as advance:
+        for batch in train.batches(epoch):
             steps += 1
-            if not torch.isfinite(total):
-                raise _not_finite(found, batch, (number, steps))
-            for optimizer in optimizers:
-                optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            for optimizer in optimizers:
-                optimizer.step()
-            for task, value in found.items():
-                totals[task] += value.detach()
+            losses = step(batch)
+            if not all(torch.isfinite(value) for value in losses.values()):
+                raise _not_finite(losses, batch, f"epoch {epoch}, step {steps}")
+            for task, value in losses.items():
+                totals[task] = totals.get(task, 0.0) + value.double()
             advance(len(batch))
     return {f"loss_train/{task}": float(total) / steps for task, total in totals.items()}
+
+
+def _step(
+    model: nn.Module, objective: Objective, optimizers: list[torch.optim.Optimizer],
+    config: TrainConfig,
+) -> Callable[[Batch], dict[str, Tensor]]:
+    """A function that takes one step on a batch and gives its losses; no step where one is not finite."""
+    device = next(model.parameters()).device.type
+    half = config.precision == "bf16"
+
+    def step(batch: Batch) -> dict[str, Tensor]:
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+            output: Output = model(batch)
+        losses = {**objective.losses(output, batch), **output.penalties}
+        total = objective.total(losses, output)
+        if torch.isfinite(total):
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+            for optimizer in optimizers:
+                optimizer.step()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    return step
 
 
 def _parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], int]:
@@ -147,13 +165,13 @@ def _monitored(metrics: Mapping[str, float], config: TrainConfig) -> float:
     return value if config.higher_is_better else -value
 
 
-def _not_finite(found: Mapping[str, Tensor], batch: Batch, at: tuple[int, int]) -> RecmtlError:
-    tasks = [task for task, value in found.items() if not torch.isfinite(value)]
-    files = sorted({int(f) for f in batch.origin[:, 0]})
+def _not_finite(losses: Mapping[str, Tensor], batch: Batch, where: str) -> RecmtlError:
+    names = [name for name, value in losses.items() if not torch.isfinite(value)]
+    files = sorted({int(file) for file in batch.origin[:, 0]})
     first, last = batch.origin[0].tolist(), batch.origin[-1].tolist()
     return RecmtlError(
-        "the loss is NaN or infinite", where=f"epoch {at[0]}, step {at[1]}",
-        found=f"task {', '.join(tasks) or 'a penalty'}; batch of {len(batch)} rows from source files "
+        "the loss is NaN or infinite", where=where,
+        found=f"loss of {', '.join(names)}; batch of {len(batch)} rows from source files "
         f"{files[:5]}, (file, row) {tuple(first)} … {tuple(last)}",
         fix="look at the numeric columns and labels of those rows, or lower the learning rate",
     )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recmtl.batch import Batch, Output
+from recmtl.batch import Batch
 from recmtl.learn.tasks import TaskStatistics, label_space
 from recmtl.schema import Task
 
@@ -26,9 +26,7 @@ def squared_error(raw: Tensor, label: Tensor, statistics: TaskStatistics) -> Ten
 LOSSES: Mapping[str, Loss] = {"binary": cross_entropy, "regression": squared_error}
 
 
-def task_loss(
-    task: Task, raw: Tensor, batch: Batch, statistics: TaskStatistics
-) -> Tensor:
+def task_loss(task: Task, raw: Tensor, batch: Batch, statistics: TaskStatistics) -> Tensor:
     """Σ masked, weighted loss / (batch size · labelled share on train): a scalar.
 
     Dividing by the expected rather than the batch's own count keeps a conditioned task's weight
@@ -40,12 +38,3 @@ def task_loss(
     loss = LOSSES[task.type](raw, label, statistics) * batch.weight
     return torch.where(space, loss, 0.0).sum() / (len(batch) * statistics.share)
 
-
-def losses(
-    tasks: Mapping[str, Task], output: Output, batch: Batch, known: Mapping[str, TaskStatistics]
-) -> dict[str, Tensor]:
-    """The unweighted loss of every task that has statistics and a raw output."""
-    return {
-        name: task_loss(tasks[name], output.raw[name], batch, known[name])
-        for name in known if name in output.raw
-    }

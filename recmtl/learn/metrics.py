@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from recmtl.errors import RecmtlError, nearest
+from recmtl.learn.tasks import label_space
 from recmtl.schema import Task
 
 Part = Literal["valid", "test"]
@@ -67,12 +68,6 @@ def row_logloss(label: np.ndarray, score: np.ndarray) -> np.ndarray:
     """−log p of what happened, a row, in nats (N,) float64; p is kept within [eps, 1 − eps]."""
     p = np.clip(np.asarray(score, dtype=np.float64), CLIP, 1.0 - CLIP)
     return -np.where(np.asarray(label) > 0, np.log(p), np.log1p(-p))
-
-
-def label_space(task: Task, labels: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Which rows count for a task, (N,) bool: `given` is 1 and the label is not null (NaN)."""
-    known: np.ndarray = ~np.isnan(labels[task.label])
-    return known if task.given is None else known & (labels[task.given] == 1)
 
 
 def task_metrics(

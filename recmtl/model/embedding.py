@@ -24,7 +24,7 @@ class Lookup(torch.autograd.Function):
         return table.index_select(0, rows)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (rows,) = ctx.saved_tensors
         distinct, position = torch.unique(rows, return_inverse=True)
         merged = gradient.new_zeros(distinct.numel(), gradient.shape[1])
@@ -76,7 +76,9 @@ class Embedding(nn.Module):
         size, table = len(batch), self.tables[str(width)]
         rows = batch.rows[:, columns[0]:columns[-1] + 1] if columns else batch.rows[:, :0]
         parts = [rows.reshape(-1), *(batch.lists[name].values for name in lists)]
-        flat = Lookup.apply(table, torch.cat(parts) if lists else parts[0])
+        flat: Tensor = Lookup.apply(  # type: ignore[no-untyped-call]
+            table, torch.cat(parts) if lists else parts[0]
+        )
         pieces = torch.split(flat, [len(p) for p in parts])
         slots = pieces[0].view(size, len(columns), self.copies, width)
         pooled = [

@@ -2,8 +2,9 @@
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 from mlflow.models import ModelSignature
 from mlflow.pyfunc.model import PythonModel
@@ -11,9 +12,6 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Array
 
 from recmtl.scoring.score import Scorer
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _KINDS = {
     "BIGINT": (DataType.long, pa.int64()),
@@ -34,16 +32,15 @@ class BundleModel(PythonModel):
     def load_context(self, context: Any) -> None:
         self.scorer = Scorer.load(Path(context.artifacts["bundle"]))
 
-    # No type hints: MLflow would check each row of the frame against them.
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """Probabilities, or predictions in the label's unit: (rows) float64 a task."""
-        import pandas as pd
-
         scores = self.scorer.score(to_table(model_input, self.scorer.columns))
         return pd.DataFrame({task: scores[task].astype("float64") for task in self.scorer.tasks})
 
 
-def to_table(frame: "pd.DataFrame", columns: dict[str, str]) -> pa.Table:
+def to_table(frame: pd.DataFrame, columns: dict[str, str]) -> pa.Table:
     """The bundle's columns of a frame in their canonical types; NaN reads as null.
 
     A column that the frame lacks is left out: the scorer names it in its error.

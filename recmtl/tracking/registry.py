@@ -65,7 +65,7 @@ def register(model_uri: str, name: str, tags: dict[str, str] | None = None) -> V
                 return Version(name, str(known.version))
         made = client.create_model_version(
             name, logged.artifact_location, run_id=logged.source_run_id, model_id=logged.model_id,
-            tags={**(tags or {}), "recmtl.model_id": logged.model_id},
+            tags={**(tags or {}), "recmtl.model_id": logged.model_id}, await_creation_for=0,
         )
         return Version(name, str(made.version))
 
@@ -113,12 +113,11 @@ def _log(uri: str, run_id: str, bundle: Path, names: dict[str, object]) -> str:
     import mlflow.pyfunc
     from mlflow.models import Model
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        from recmtl.tracking.pyfunc import requirements, signature_of
+    from recmtl.tracking.pyfunc import requirements, signature_of
+
     here = Path(__file__)
     with pointing_at(uri), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it asks for an example and for type hints
+        warnings.simplefilter("ignore", UserWarning)  # it asks for an example: there is a signature
         info = Model.log(
             artifact_path=None, flavor=mlflow.pyfunc, run_id=run_id, **names,
             python_model=str(here.with_name("pyfunc_model.py")), artifacts={"bundle": str(bundle)},

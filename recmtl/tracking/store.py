@@ -16,6 +16,7 @@ LOCAL_PAGE = "http://127.0.0.1:5000"  # where `mlflow ui` stands unless told oth
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
 }
 # With MLflow's own defaults an unreachable server blocks for four minutes.

@@ -107,10 +107,11 @@ def test_unreadable_and_truncated_files(tmp_path: Path, content: bytes | None) -
 
 
 def test_damage_inside_a_file(tmp_path: Path) -> None:
-    log = write(tmp_path / "log.parquet", {**ROWS})
+    write(tmp_path / "log.parquet", ROWS)
+    log = write(tmp_path / "log2.parquet", ROWS)
     content = log.read_bytes()
     log.write_bytes(content[:4] + b"\xff" * 200 + content[204:])
-    refusal(tmp_path)
+    assert "log2.parquet: is damaged" in refusal(tmp_path)
 
 
 def test_a_key_twice_in_a_side_table(tmp_path: Path) -> None:

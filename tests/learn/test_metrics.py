@@ -8,7 +8,8 @@ import pytest
 from sklearn import metrics as reference
 
 from recmtl.errors import RecmtlError
-from recmtl.learn.metrics import auc, binary_metrics, label_space, regression_metrics, task_metrics
+from recmtl.learn.metrics import auc, binary_metrics, regression_metrics, task_metrics
+from recmtl.learn.tasks import label_space
 from recmtl.schema import Task
 
 NULL = np.nan

@@ -1,0 +1,48 @@
+"""A tiny log on disk, ingested for real: what vocabularies, encoders and shards are tested on."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recmtl.data.examples import Examples
+from recmtl.data.ingest import ingest
+from recmtl.schema import Problem
+
+Ingested = tuple[Problem, Examples]
+
+
+def make(folder: Path, table: pa.Table, features: dict[str, Any], **sections: Any) -> Ingested:
+    """Write and ingest a table with `day` and `click`, under a new name in `folder`."""
+    number = len(list(folder.glob("log-*.parquet")))
+    file = folder / f"log-{number}.parquet"
+    pq.write_table(table, file)
+    data = {
+        "impressions": {"path": str(file), "day": "day"},
+        "split": {"valid": "2024-01-03", "test": "2024-01-04"},
+    } | sections.pop("data", {})
+    problem = Problem.model_validate({
+        "name": "tiny", "data": data, "features": features,
+        "labels": {"click": "click"}, "tasks": {"ctr": {"label": "click"}}, **sections,
+    })
+    ingest(problem, folder / f"examples-{number}")
+    return problem, Examples.open(folder / f"examples-{number}")
+
+
+@pytest.fixture
+def ingested(tmp_path: Path) -> Callable[..., Ingested]:
+    """`ingested(table, features, **sections)`: the problem and the examples of a table.
+
+    Train is before 2024-01-03, valid that day, test the next.
+    """
+    return partial(make, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def ingested_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ingested]:
+    """The same for fixtures that live as long as their module."""
+    return partial(make, tmp_path_factory.mktemp("logs"))

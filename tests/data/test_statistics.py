@@ -1,0 +1,65 @@
+"""Scales of numeric features against scikit-learn's."""
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
+
+from recmtl.data.statistics import Scale
+
+
+def fitted(values: list[float | None], transform: str) -> Scale:
+    db = duckdb.connect()
+    db.register("train", pd.DataFrame({"x y": pd.array(values, dtype="Float64")}))
+    return Scale.fit(db, "x y", transform)
+
+
+def test_standardise_as_scikit_learn() -> None:
+    x = np.random.default_rng(0).normal(5, 3, 500)
+    got = fitted(x.tolist(), "standardise").apply(x)
+    np.testing.assert_allclose(got[:, 0], StandardScaler().fit_transform(x[:, None])[:, 0], atol=1e-6)
+    assert not got[:, 1].any()
+
+
+def test_log1p_is_odd_and_then_standardised() -> None:
+    x = np.array([-100.0, -1.0, 0.0, 3.0, 1e6])
+    y = np.sign(x) * np.log(1 + np.abs(x))
+    np.testing.assert_allclose(
+        fitted(x.tolist(), "log1p").apply(x)[:, 0], (y - y.mean()) / y.std(), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("rows", [700, 5000])
+def test_quantile_as_scikit_learn(rows: int) -> None:
+    x = np.random.default_rng(1).exponential(2, rows)
+    reference = QuantileTransformer(
+        n_quantiles=min(1001, rows), output_distribution="normal", subsample=None
+    ).fit(x[:, None])
+    scale = fitted(x.tolist(), "quantile")
+    np.testing.assert_allclose(scale.knots, reference.quantiles_[:, 0], rtol=1e-12)
+    inside = np.linspace(*np.quantile(x, [0.01, 0.99]), 50)
+    np.testing.assert_allclose(
+        scale.apply(inside)[:, 0], reference.transform(inside[:, None])[:, 0], atol=1e-5
+    )
+    assert np.isfinite(scale.apply(np.array([-1e9, 1e9]))).all()
+
+
+def test_missing_values_are_zero_with_an_indicator() -> None:
+    scale = fitted([1.0, None, 3.0], "standardise")
+    assert scale.known == 2
+    assert scale.apply(np.array([np.nan, 3.0])).tolist() == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("transform", ["standardise", "log1p", "quantile", "none"])
+def test_constants_and_columns_without_values_stay_finite(transform: str) -> None:
+    constant = fitted([2.0, 2.0], transform).apply(np.array([2.0]))[0]
+    assert constant.tolist() == ([2, 0] if transform == "none" else [0, 0])
+    empty = fitted([None, None], transform)
+    assert empty.known == 0
+    assert empty.apply(np.array([7.0, np.nan])).tolist() == [[0, 0], [0, 1]]
+
+
+def test_a_scale_survives_json() -> None:
+    scale = fitted([1.0, 2.0, 5.0], "quantile")
+    assert Scale.from_json(scale.to_json() | {"knots": list(scale.knots)}) == scale

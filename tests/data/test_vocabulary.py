@@ -1,0 +1,103 @@
+"""Vocabularies: rows by frequency, exact look-up of every 64-bit id, and hashed buckets."""
+
+from collections import Counter
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recmtl.data.hashing import Buckets
+from recmtl.data.vocabulary import NULL, UNKNOWN, Vocabulary
+from recmtl.errors import RecmtlError
+
+IDS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
+
+
+def vocabulary(values: list[object], counts: list[int], **options: object) -> Vocabulary:
+    table = pa.table({
+        "value": pa.array(values), "count": pa.array(counts, pa.int64()),
+        "first_day": pa.nulls(len(values), pa.date32()),
+        "last_day": pa.nulls(len(values), pa.date32()),
+    })
+    return Vocabulary.from_counts(table, **({"min_count": 1, "max_size": None} | options))
+
+
+def test_rows_start_after_the_reserved_ones_and_follow_the_counts() -> None:
+    made = vocabulary([70, 10, 40], [9, 5, 1])
+    assert made.table["row"].to_pylist() == [3, 4, 5]
+    assert made.size == 6
+    assert made.rows(pa.array([40, 70, None, 11, 10])).tolist() == [5, 3, NULL, UNKNOWN, 4]
+
+
+def test_rare_and_surplus_values_are_kept_without_a_row() -> None:
+    rare = vocabulary(["a", "b", "c"], [9, 5, 1], min_count=2)
+    assert rare.table.to_pydict()["row"] == [3, 4, None]
+    assert rare.table["count"].to_pylist() == [9, 5, 1]
+    assert rare.rows(pa.array(["c", "b"])).tolist() == [UNKNOWN, 4]
+    surplus = vocabulary(["a", "b", "c"], [9, 5, 1], max_size=1)
+    assert surplus.table["row"].to_pylist() == [3, None, None]
+    assert surplus.size == 4
+
+
+def test_rare_rows_are_those_seen_at_most_so_often() -> None:
+    made = vocabulary([1, 2, 3, 4], [8, 4, 3, 1])
+    assert made.rare(3).tolist() == [False, False, False, False, False, True, True]
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_an_empty_vocabulary_knows_nothing(kind: pa.DataType) -> None:
+    made = vocabulary(pa.array([], kind), [])
+    assert made.size == 3
+    word = 5 if kind == pa.int64() else "x"
+    assert made.rows(pa.array([word, None], kind)).tolist() == [UNKNOWN, NULL]
+    assert made.rows(pa.array([None, None], kind)).tolist() == [NULL, NULL]
+    assert made.rows(pa.array([], kind)).tolist() == []
+
+
+@given(st.lists(IDS, unique=True, max_size=60), st.lists(IDS, max_size=60))
+def test_every_64_bit_id_is_told_from_every_other(known: list[int], asked: list[int]) -> None:
+    near = [i ^ 1 for i in known] + [2**63 - 1, -(2**63), 2**53 + 1, 2**53, 0, -1]
+    queries = known + asked + near
+    made = vocabulary(pa.array(known, pa.int64()), [1] * len(known))
+    expected = {value: row + 3 for row, value in enumerate(known)}
+    found = made.rows(pa.array(queries, pa.int64())).tolist()
+    assert found == [expected.get(query, UNKNOWN) for query in queries]
+
+
+@given(st.lists(st.text(), unique=True, max_size=30), st.lists(st.none() | st.text(), max_size=30))
+def test_strings_are_looked_up_as_they_are(known: list[str], asked: list[str | None]) -> None:
+    made = vocabulary(pa.array(known, pa.string()), [1] * len(known))
+    expected = {value: row + 3 for row, value in enumerate(known)} | {None: NULL}
+    queries = [*asked, *known]
+    found = made.rows(pa.array(queries, pa.string())).tolist()
+    assert found == [expected.get(query, UNKNOWN) for query in queries]
+
+
+def test_the_table_survives_its_file(tmp_path: Path) -> None:
+    made = vocabulary([2**63 - 1, -4], [2, 1], min_count=2)
+    made.write(tmp_path / "v.parquet")
+    assert Vocabulary.read(tmp_path / "v.parquet").table.equals(made.table)
+    (tmp_path / "v.parquet").write_bytes(b"PAR1 but no more")
+    with pytest.raises(RecmtlError, match=r"v\.parquet: unreadable vocabulary"):
+        Vocabulary.read(tmp_path / "v.parquet")
+
+
+def test_buckets_hash_by_definition() -> None:
+    words = ["a", "ü", ""]
+    expected = [
+        3 + int.from_bytes(blake2b(w.encode(), digest_size=8).digest(), "big") % 10 for w in words
+    ]
+    assert Buckets(10).rows(pa.array([*words, None])).tolist() == [*expected, NULL]
+    # the first outputs of SplitMix64 with seed 0 are its finaliser at 0, γ, 2γ …, γ = 0x9E37…
+    first = 0xE220A8397B1DCDAF
+    assert Buckets(1000).rows(pa.array([0])).tolist() == [3 + first % 1000]
+
+
+def test_buckets_are_filled_evenly() -> None:
+    found = Counter(Buckets(8).rows(pa.array(np.arange(80_000) * 4096)).tolist())
+    assert set(found) == set(range(3, 11))
+    assert all(abs(n - 10_000) < 5 * np.sqrt(10_000) for n in found.values())

@@ -1,0 +1,133 @@
+"""The loop on made-up data: learning, early stopping, best weights, and what it does with NaN."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recmtl.batch import Batch
+from recmtl.errors import RecmtlError
+from recmtl.learn import TrainConfig
+from recmtl.learn.fit import Epoch, Objective, Parts, fit
+from recmtl.learn.predict import predict
+from recmtl.learn.tasks import statistics
+from recmtl.model import EmbeddingConfig, ModelConfig
+from recmtl.model.multitask import MultiTask, build_model
+from recmtl.seed import seed_everything
+from tests.model.made_up import LAYOUT, TASKS, make_batch
+
+
+class Made:
+    """A few batches in memory; clicks follow the first dense column."""
+
+    def __init__(self, rows: int, seed: int, batches: int = 4) -> None:
+        self._batches = [self._learnable(make_batch(rows // batches, seed + i)) for i in range(batches)]
+
+    def __len__(self) -> int:
+        return sum(len(b) for b in self._batches)
+
+    def batches(self, epoch: int = 0) -> Iterator[Batch]:
+        yield from self._batches
+
+    def label(self, name: str) -> np.ndarray:
+        return torch.cat([b.labels[name] for b in self._batches]).numpy()
+
+    @staticmethod
+    def _learnable(batch: Batch) -> Batch:
+        click = (batch.dense[:, 0] > 0).float()
+        converted = click * (batch.dense[:, 1] > 0)
+        minutes = torch.where(click == 1, 10 + batch.dense[:, 2], torch.nan)
+        return replace(batch, labels={"click": click, "converted": converted, "minutes": minutes})
+
+
+def setup(loss: dict[str, float], relation: str = "independent") -> tuple[MultiTask, Parts, Objective]:
+    train, valid = Made(512, 0), Made(256, 100)
+    config = ModelConfig.model_validate({
+        "sharing": {"kind": "mmoe", "hidden": [16, 8], "experts": 2}, "towers": {"hidden": [8]},
+        "relation": {"kind": relation}, "loss": loss,
+    })
+    labels = {name: train.label(name) for name in LAYOUT.labels}
+    known = statistics(TASKS, labels, np.ones(len(train)))
+    seed_everything(1)
+    model = build_model(
+        config, EmbeddingConfig(width=4), LAYOUT, TASKS, {t: (s.mean, s.std) for t, s in known.items()}
+    )
+    parts = Parts(train, valid, {name: valid.label(name) for name in LAYOUT.labels})
+    return model, parts, Objective(TASKS, loss, known)
+
+
+def run(
+    tmp_path: Path, loss: dict[str, float], relation: str = "independent", **train: object
+) -> tuple[list[Epoch], MultiTask, Parts]:
+    model, parts, objective = setup(loss, relation)
+    config = TrainConfig.model_validate(
+        {"monitor": "auc_valid/ctcvr", "epochs": 12, "learning_rate": 0.01, "patience": 12, **train}
+    )
+    return list(fit(model, parts, objective, config, tmp_path / "best.safetensors")), model, parts
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("relation", ["independent", "product"])
+def test_it_learns_every_task(tmp_path: Path, relation: str, precision: str) -> None:
+    epochs, _, _ = run(
+        tmp_path, {"ctr": 1.0, "ctcvr": 1.0, "minutes": 1.0}, relation, precision=precision,
+        epochs=25,
+    )
+    last = epochs[-1].metrics
+    assert last["auc_valid/ctr"] > 0.95 and last["auc_valid/ctcvr"] > 0.9
+    assert last["auc_valid/cvr"] > 0.85
+    assert last["r2_valid/minutes"] > 0.5
+    assert last["loss_train/ctr"] < epochs[0].metrics["loss_train/ctr"]
+
+
+def test_the_best_epoch_s_weights_are_restored(tmp_path: Path) -> None:
+    epochs, model, parts = run(tmp_path, {"ctr": 1.0, "ctcvr": 1.0}, learning_rate=0.2, epochs=6)
+    best = max(epochs, key=lambda e: e.metrics["auc_valid/ctcvr"])
+    assert [e.number for e in epochs if e.best][-1] == best.number
+    from recmtl.learn.metrics import task_metrics
+
+    again = task_metrics(TASKS, parts.labels, predict(model, parts.valid).scores, "valid")
+    assert again["auc_valid/ctcvr"] == best.metrics["auc_valid/ctcvr"]
+
+
+def test_it_stops_when_the_monitor_no_longer_rises(tmp_path: Path) -> None:
+    epochs, _, _ = run(
+        tmp_path, {"ctr": 1.0, "ctcvr": 1.0}, patience=1, learning_rate=1e-12,
+        table_learning_rate=1e-12, epochs=10,
+    )
+    assert len(epochs) == 2 and [e.best for e in epochs] == [True, False]
+
+
+def test_same_seed_same_weights(tmp_path: Path) -> None:
+    first = run(tmp_path, {"ctr": 1.0, "ctcvr": 1.0}, epochs=2)[1].state_dict()
+    second = run(tmp_path, {"ctr": 1.0, "ctcvr": 1.0}, epochs=2)[1].state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_place(tmp_path: Path) -> None:
+    model, parts, objective = setup({"ctr": 1.0, "ctcvr": 1.0})
+    bad = parts.train.batches().__next__()
+    bad.dense[3, 0] = torch.inf
+    config = TrainConfig(monitor="auc_valid/ctr")
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    with pytest.raises(RecmtlError, match=r"epoch 1, step 1: the loss is NaN") as error:
+        list(fit(model, parts, objective, config, tmp_path / "best.safetensors"))
+    assert "ctr" in str(error.value) and "(0, 0)" in str(error.value)
+    assert all(torch.equal(before[n], t) for n, t in model.state_dict().items())
+
+
+def test_a_monitor_that_valid_cannot_measure_is_an_error(tmp_path: Path) -> None:
+    model, parts, objective = setup({"ctr": 1.0, "ctcvr": 1.0})
+    parts.labels["converted"][:] = 0.0  # type: ignore[index]
+    config = TrainConfig(monitor="auc_valid/ctcvr")
+    with pytest.raises(RecmtlError, match="valid has no auc_valid/ctcvr"):
+        list(fit(model, parts, objective, config, tmp_path / "best.safetensors"))
+
+
+def test_gates_and_timings_come_with_each_epoch(tmp_path: Path) -> None:
+    epochs, _, _ = run(tmp_path, {"ctr": 1.0, "ctcvr": 1.0}, epochs=1)
+    assert set(epochs[0].gates) == {"ctr", "ctcvr"} and epochs[0].gates["ctr"].rows == 256
+    assert epochs[0].timings["train_rows_per_second"] > 0
