@@ -10,6 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from recmtl import pipeline
+from recmtl.experiment import Experiment
 
 from .report import show, show_champion
 
@@ -17,8 +18,8 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 def folder_of(config: str, out: str | None) -> Path:
-    """Where a problem's outputs go: `out`, else `runs/` and the configuration's name."""
-    return Path(out) if out else Path("runs") / Path(config).stem
+    """Where a problem's outputs go: `out`, else `runs/` and the problem's name."""
+    return Path(out) if out else Path("runs") / Experiment.read(config).name
 
 
 @task(name="ingest", cache_policy=NO_CACHE)

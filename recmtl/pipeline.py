@@ -20,6 +20,7 @@ from recmtl.progress import SILENT, Progress
 if TYPE_CHECKING:
     from recmtl.learn.fit import Epoch
     from recmtl.run import Prepared, Run
+    from recmtl.scoring import Scorer
     from recmtl.tracking.client import Tracker
 
 
@@ -127,17 +128,29 @@ def promote(config: Path, out: Path, options: Options = DEFAULTS) -> dict[str, A
 
 def score(model: str, inputs: str, out: Path, options: Options = DEFAULTS) -> Path:
     """Score Parquet files (a file, a folder or a glob) with `models:/NAME@champion` or a bundle."""
+    from recmtl.scoring import score_files
+
+    files = _files(inputs)
+    return score_files(load_scorer(model, options), files, out, options.progress)
+
+
+def load_scorer(model: str, options: Options = DEFAULTS, root: Path | None = None) -> "Scorer":
+    """The scorer of `models:/NAME@champion` or of a bundle's folder, with its version.
+
+    `root` is the folder that relative paths of side tables are relative to. Raises RecmtlError where
+    there is no such model.
+    """
     from recmtl.run import pick_device
-    from recmtl.scoring import Scorer, score_files
+    from recmtl.scoring import Scorer
 
     folder, version = _fetch(model)
-    scorer = Scorer.load(folder, pick_device(options.device))
-    return score_files(scorer, _files(inputs), out, version, options.progress)
+    return Scorer.load(folder, pick_device(options.device), version, root)
 
 
 def _fetch(model: str) -> tuple[Path, str]:
     if not model.startswith("models:/"):  # a folder needs no MLflow
-        return Path(model), f"{Path(model).name}@{digest(read_manifest(Path(model)))}"
+        folder = Path(model)
+        return folder, f"{folder.absolute().name}@{digest(read_manifest(folder))}"
     from recmtl.tracking.registry import fetch
 
     return fetch(model)

@@ -37,14 +37,14 @@ def check_sides(db: duckdb.DuckDBPyConnection, plan: Plan) -> list[str]:
     warnings = []
     for side in plan.sides:
         _refuse_duplicates(db, side)
-        row = db.execute(statement(
+        ((unmatched,),) = db.execute(statement(
             "unmatched", side=exp.to_table(side.table.name), condition=plan.kept,
             matches=matches(side),
-        )).fetchone()
-        if row and row[0]:
+        )).fetchall()
+        if unmatched:
             keys = ", ".join(right.column for _, right in side.keys)
             warnings.append(
-                f"{side.table.where}: {row[0]:,} impressions have no row for their {keys}; "
+                f"{side.table.where}: {unmatched:,} impressions have no row for their {keys}; "
                 "its columns are null there"
             )
     return warnings
@@ -94,14 +94,14 @@ def _refuse(
     checked = column(value.column, value.table)
     if check.elements:
         checked = expression("conditions", "elements", value=checked)
-    row = db.execute(statement(
+    ((rows, example, file),) = db.execute(statement(
         "bad", log=exp.to_table(value.table), checked=checked, condition=kept, bad=check.condition
-    )).fetchone()
-    if row and row[0]:
+    )).fetchall()
+    if rows:
         raise RecmtlError(
-            f"the column {value.column!r} {check.reason} in {row[0]:,} rows", where=row[2],
+            f"the column {value.column!r} {check.reason} in {rows:,} rows", where=file,
             expected=f"{check.expected} (read by {used_by})",
-            found="null" if row[1] is None else f"e.g. {row[1]}",
+            found="null" if example is None else f"e.g. {example}",
         )
 
 

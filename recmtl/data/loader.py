@@ -28,6 +28,7 @@ class Loader:
     ) -> None:
         self._shards, self._size, self._seed = shards, batch_size, seed
         self._device = torch.device(device)
+        self.rows = len(shards)
         content = shards.content
         self._content = Rows(
             {name: np.asarray(matrix) for name, matrix in content.matrices.items()},

@@ -126,21 +126,30 @@ def side_files(problem: Problem) -> list[tuple[str, ...]]:
 
 
 def _open_sides(db: duckdb.DuckDBPyConnection, problem: Problem, log: Table) -> Iterable[Side]:
-    for number, join in enumerate(problem.data.joins):
-        where = f"data.joins[{number}] ({join.path})"
-        table = open_table(db, f"side_{number}", where, side_files(problem)[number])
-        keys = []
-        for key in join.keys:
-            left = values.identity("log", key, log.type_of(key, where), where)
-            right = values.identity(table.name, key, table.type_of(key, where), where)
-            if left.kind != right.kind:
-                raise RecmtlError(
-                    f"the key {key!r} has type {log.type_of(key, where)} in the log and "
-                    f"{table.type_of(key, where)} in the side table",
-                    where=where, fix="write both with one type",
-                )
-            keys.append((left, right))
-        yield Side(table, tuple(keys))
+    for number in range(len(problem.data.joins)):
+        yield open_side(db, problem, log, number)
+
+
+def open_side(
+    db: duckdb.DuckDBPyConnection, problem: Problem, log: Table, number: int
+) -> Side:
+    """Open a side table as the view `side_NUMBER`. Raises RecmtlError where its keys do not fit."""
+    join = problem.data.joins[number]
+    where = f"data.joins[{number}] ({join.path})"
+    files = find(problem, [join.path], f"data.joins[{number}]")
+    table = open_table(db, f"side_{number}", where, files)
+    keys = []
+    for key in join.keys:
+        left = values.identity("log", key, log.type_of(key, where), where)
+        right = values.identity(table.name, key, table.type_of(key, where), where)
+        if left.kind != right.kind:
+            raise RecmtlError(
+                f"the key {key!r} has type {log.type_of(key, where)} in the log and "
+                f"{table.type_of(key, where)} in the side table",
+                where=where, fix="write both with one type",
+            )
+        keys.append((left, right))
+    return Side(table, tuple(keys))
 
 
 def _owners(log: Table, sides: tuple[Side, ...]) -> dict[str, tuple[Table, ...]]:

@@ -93,7 +93,7 @@ def fit(
             save_weights(model, best)
         timings = {
             "train_seconds": trained - start,
-            "train_rows_per_second": len(parts.train) / (trained - start),
+            "train_rows_per_second": parts.train.rows / (trained - start),
             "valid_seconds": time.perf_counter() - trained,
         }
         yield Epoch(number, metrics, predicted.gates, timings, improved)
@@ -110,7 +110,7 @@ def _train(
     model.train()
     totals: dict[str, Tensor] = {}
     steps = 0
-    with progress.track(len(train), f"epoch {epoch}") as advance:
+    with progress.track(train.rows, f"epoch {epoch}") as advance:
         for batch in train.batches(epoch):
             steps += 1
             losses = step(batch)

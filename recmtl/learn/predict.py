@@ -16,7 +16,8 @@ from recmtl.progress import SILENT, Progress
 class Batches(Protocol):
     """A part of the data that can be gone through again and again."""
 
-    def __len__(self) -> int: ...  # rows
+    rows: int
+
     def batches(self, epoch: int = 0) -> Iterator[Batch]: ...
 
 
@@ -35,7 +36,7 @@ def predict(model: nn.Module, part: Batches, progress: Progress = SILENT) -> Pre
     model.eval()
     pieces: dict[str, list[np.ndarray]] = {}
     gates = GateAccumulator()
-    with progress.track(len(part), "evaluate") as advance:
+    with progress.track(part.rows, "evaluate") as advance:
         for batch in part.batches():
             output: Output = model(batch)
             for task, scores in model.scores(output).items():  # type: ignore[operator]

@@ -1,30 +1,40 @@
-"""Rows of features in, keys and a score per task out: streamed, atomic, stamped with the version."""
+"""Rows as a log has them in; their keys, a score per task and the model's version out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recmtl.bundle import Bundle
+from recmtl.data.candidates import Candidates, Source
 from recmtl.errors import RecmtlError
-from recmtl.folder import write_folder
-from recmtl.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH = 16384  # rows: the same scores whatever the size, so that memory decides
+PIECE = 4 * BATCH  # rows that are read and joined at a time
+VERSION = "model_version"
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A loaded bundle."""
+    """A loaded bundle. `root` is what relative paths of side tables are relative to, if anything."""
 
     bundle: Bundle
+    version: str = ""
+    root: Path | None = None
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> "Scorer":
-        return cls(Bundle.load(folder, device))
+    def load(
+        cls, folder: Path, device: str = "cpu", version: str = "", root: Path | None = None
+    ) -> "Scorer":
+        """Read and prove the bundle in `folder`. Raises RecmtlError where it is not whole."""
+        return cls(Bundle.load(folder, device), version, root)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -36,66 +46,66 @@ class Scorer:
         return self.bundle.tasks
 
     def score(self, table: pa.Table) -> dict[str, np.ndarray]:
-        """task → (N,) float32, in the order of the rows. Raises RecmtlError on a missing column."""
+        """Score rows of `columns`: task → (N,) float32, in the order of the rows.
+
+        Raises RecmtlError naming a column that is missing, of another type, or has a value that does
+        not fit.
+        """
         pieces = [
             self.bundle.score(table.slice(start, BATCH))
             for start in range(0, max(table.num_rows, 1), BATCH)
         ]
         return {task: np.concatenate([p[task] for p in pieces]) for task in self.tasks}
 
+    def stream(self, source: Source) -> Iterator[pa.Table]:
+        """Score raw rows or examples: keys, a float a task and the version, a table a piece."""
+        for table in self._candidates.read(source):
+            scores = self.score(table)
+            yield pa.table({
+                **{key: table[key] for key in self._candidates.keys(table.column_names)},
+                **{task: pa.array(scores[task]) for task in self.tasks},
+                VERSION: pa.repeat(pa.scalar(self.version), table.num_rows),
+            })
 
-def score_files(
-    scorer: Scorer, inputs: Sequence[Path], out: Path, version: str, progress: Progress = SILENT
-) -> Path:
-    """Score Parquet files into the folder `out`: one file each, `dt=…` folders kept.
+    def score_frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """(N rows) → (N rows, same index): keys as they came, a float32 a task, and the version.
 
-    A score file has the keys that the input has, a column per task, and `model_version`.
-    """
-    total = sum(_metadata(file).num_rows for file in inputs)
-    manifest = {"model": version, "rows": total, "inputs": [file.name for file in inputs]}
-    with write_folder(out, manifest) as folder, progress.track(total, "score") as advance:
-        for number, file in enumerate(inputs):
-            day = file.parent.name if file.parent.name.startswith("dt=") else ""
-            (folder / day).mkdir(exist_ok=True)
-            writer = None
-            for table in _stream(file, scorer):
-                scored = _stamped(scorer, table, version)
-                writer = writer or pq.ParquetWriter(
-                    folder / day / f"scores-{number:05d}.parquet", scored.schema, compression="zstd"
-                )
-                writer.write_table(scored)
-                advance(table.num_rows)
-            if writer is not None:
-                writer.close()
-    return out
+        The frame holds rows as the log or examples have them. Raises RecmtlError as `score` does.
+        """
+        table = _arrow(frame[self.reads([str(name) for name in frame.columns])])
+        starts = range(0, table.num_rows, PIECE)
+        source = Source("the frame", table.schema, (table.slice(s, PIECE) for s in starts))
+        scored = pa.concat_tables([t.select(self.tasks) for t in self.stream(source)])
+        out = frame[self._candidates.keys(table.column_names)].copy()
+        for task in self.tasks:
+            out[task] = scored[task].to_numpy()
+        out[VERSION] = self.version
+        return out
 
+    def reads(self, names: list[str]) -> list[str]:
+        """Which of an input's columns are read: those of features, keys, and of side tables' keys."""
+        return self._candidates.reads(names)
 
-def _stamped(scorer: Scorer, table: pa.Table, version: str) -> pa.Table:
-    data = scorer.bundle.experiment.data
-    keys = [k for k in (data.impressions.id, *data.keys) if k and k in table.column_names]
-    scores = scorer.score(table)
-    columns = {k: table[k] for k in dict.fromkeys(keys)} | {
-        t: pa.array(scores[t]) for t in scorer.tasks
-    }
-    stamp = pa.repeat(pa.scalar(version), table.num_rows)
-    return pa.table(columns).append_column("model_version", stamp)
-
-
-def _stream(file: Path, scorer: Scorer) -> Iterator[pa.Table]:
-    """The columns that are needed, some thousand rows at a time."""
-    reader = pq.ParquetFile(file)
-    names = set(reader.schema_arrow.names)
-    data = scorer.bundle.experiment.data
-    wanted = dict.fromkeys([*scorer.columns, *data.keys, data.impressions.id or ""])
-    for batch in reader.iter_batches(BATCH, columns=[c for c in wanted if c in names]):
-        yield pa.Table.from_batches([batch])
+    @cached_property
+    def _candidates(self) -> Candidates:
+        experiment, rooted = self.bundle.experiment, self.root is not None
+        if rooted:
+            experiment = experiment.model_copy(update={"root": self.root})
+        return Candidates(experiment, self.bundle.encoder, rooted)
 
 
-def _metadata(file: Path) -> pq.FileMetaData:
-    try:
-        return pq.read_metadata(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RecmtlError(
-            f"cannot be read as Parquet: {error}", where=file,
-            fix="the file is missing, truncated or of another format: write it again",
-        ) from error
+def _arrow(frame: "pd.DataFrame") -> pa.Table:
+    """The frame's columns as Arrow; NaN reads as null."""
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise RecmtlError(f"the column {repeated[0]!r} stands there twice", where="the frame")
+    columns = {}
+    for name in frame.columns:
+        try:
+            columns[name] = pa.array(frame[name], from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            raise RecmtlError(
+                f"the column {name!r} holds values of several types: {error}", where="the frame",
+                fix="give the column one type",
+            ) from error
+    return pa.table(columns)

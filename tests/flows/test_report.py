@@ -4,6 +4,7 @@ from pathlib import Path
 
 from flows.report import summary
 from flows.steps import folder_of
+from tests.tracking.tiny import write_problem
 
 REPORT = {
     "name": "tiny", "monitor": "auc_valid/ctcvr", "models": [],
@@ -23,6 +24,7 @@ def test_the_summary_names_the_winner_links_the_runs_and_warns() -> None:
     ]
 
 
-def test_outputs_go_under_runs_unless_told_otherwise() -> None:
-    assert folder_of("configs/kuairand.toml", None) == Path("runs/kuairand")
-    assert folder_of("configs/kuairand.toml", "/elsewhere") == Path("/elsewhere")
+def test_outputs_go_under_runs_by_the_problems_name_unless_told_otherwise(tmp_path: Path) -> None:
+    config = str(write_problem(tmp_path, rows=8).rename(tmp_path / "another.toml"))
+    assert folder_of(config, None) == Path("runs/tiny")
+    assert folder_of(config, "/elsewhere") == Path("/elsewhere")

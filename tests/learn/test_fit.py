@@ -26,7 +26,8 @@ class Made:
     def __init__(self, rows: int, seed: int, batches: int = 4) -> None:
         self._batches = [self._learnable(make_batch(rows // batches, seed + i)) for i in range(batches)]
 
-    def __len__(self) -> int:
+    @property
+    def rows(self) -> int:
         return sum(len(b) for b in self._batches)
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
@@ -50,7 +51,7 @@ def setup(loss: dict[str, float], relation: str = "independent") -> tuple[MultiT
         "relation": {"kind": relation}, "loss": loss,
     })
     labels = {name: train.label(name) for name in LAYOUT.labels}
-    known = statistics(TASKS, labels, np.ones(len(train)))
+    known = statistics(TASKS, labels, np.ones(train.rows))
     seed_everything(1)
     model = build_model(
         config, EmbeddingConfig(width=4), LAYOUT, TASKS, {t: (s.mean, s.std) for t, s in known.items()}

@@ -1,0 +1,76 @@
+"""Parquet files in, a folder of scores out: streamed, atomic, a score file an input file."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recmtl.data.candidates import Source
+from recmtl.errors import RecmtlError
+from recmtl.folder import write_folder
+from recmtl.progress import SILENT, Progress
+from recmtl.scoring.score import PIECE, Scorer
+
+
+def score_files(
+    scorer: Scorer, inputs: Sequence[Path], out: Path, progress: Progress = SILENT
+) -> Path:
+    """Score Parquet files of any size into the folder `out`; `dt=…` folders are kept.
+
+    A score file has the keys that its input has, a float a task, and `model_version`, and as many
+    rows in the same order. Raises RecmtlError naming the file, and writes nothing then.
+    """
+    opened = [_open(file) for file in inputs]
+    total = sum(reader.metadata.num_rows for reader in opened)
+    manifest = {"model": scorer.version, "rows": total, "inputs": [file.name for file in inputs]}
+    with write_folder(out, manifest) as folder, progress.track(total, "score") as advance:
+        for number, (file, reader) in enumerate(zip(inputs, opened, strict=True)):
+            day = file.parent.name if file.parent.name.startswith("dt=") else ""
+            (folder / day).mkdir(exist_ok=True)
+            with reader:
+                target = folder / day / f"scores-{number:05d}.parquet"
+                for rows in _write(scorer.stream(_source(scorer, file, reader)), target):
+                    advance(rows)
+    return out
+
+
+def _write(tables: Iterator[pa.Table], file: Path) -> Iterator[int]:
+    """Write tables as they come; yields how many rows each has. There is at least one."""
+    first = next(tables)
+    with pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
+        writer.write_table(first)
+        yield first.num_rows
+        for table in tables:
+            writer.write_table(table)
+            yield table.num_rows
+
+
+def _source(scorer: Scorer, file: Path, reader: pq.ParquetFile) -> Source:
+    """The columns that are read, some thousand rows at a time."""
+    names = scorer.reads(reader.schema_arrow.names)
+    schema = pa.schema([reader.schema_arrow.field(name) for name in names])
+    return Source(str(file), schema, _tables(file, reader, names))
+
+
+def _tables(file: Path, reader: pq.ParquetFile, names: list[str]) -> Iterator[pa.Table]:
+    with _readable(file):
+        for batch in reader.iter_batches(PIECE, columns=names):
+            yield pa.Table.from_batches([batch]).select(names)
+
+
+def _open(file: Path) -> pq.ParquetFile:
+    with _readable(file):
+        return pq.ParquetFile(file)
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise RecmtlError(
+            f"cannot be read as Parquet: {error}", where=file,
+            fix="the file is missing, truncated or of another format: write it again",
+        ) from error
