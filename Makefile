@@ -22,6 +22,8 @@ endif
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export MLFLOW_DISABLE_TELEMETRY := true
+# A fresh home on a busy machine needs more than the 20 s that Prefect gives its embedded server.
+export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 
 .PHONY: demo test test-all lint bench clean install
 .DEFAULT_GOAL := demo

@@ -37,21 +37,22 @@ class Options:
 
 
 DEFAULTS = Options()
+Config = str | Path | Experiment  # a configuration's file, or what was read from it
 
 
-def ingest(config: Path, out: Path, options: Options = DEFAULTS) -> Path:
+def ingest(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
     """Parquet logs → OUT/examples: joined, labelled, by day."""
-    ingesting.ingest(Experiment.read(config), out / "examples", options.progress)
+    ingesting.ingest(_experiment(config), out / "examples", options.progress)
     return out / "examples"
 
 
-def encode(config: Path, out: Path, options: Options = DEFAULTS) -> Path:
+def encode(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
     """OUT/examples → OUT/encoder (fitted on train) and OUT/shards."""
     from recmtl.data.encoder import Encoder
     from recmtl.data.examples import Examples
     from recmtl.data.shards import write_shards
 
-    experiment = Experiment.read(config)
+    experiment = _experiment(config)
     examples = Examples.open(out / "examples")
     key = digest([
         read_manifest(out / "examples")["key"], experiment.data.split.model_dump(mode="json"),
@@ -67,11 +68,11 @@ def encode(config: Path, out: Path, options: Options = DEFAULTS) -> Path:
     return out / "shards"
 
 
-def train(config: Path, out: Path, options: Options = DEFAULTS) -> list[Path]:
+def train(config: Config, out: Path, options: Options = DEFAULTS) -> list[Path]:
     """OUT/shards → OUT/models/MODEL/seed-N for every model and seed; finished ones are kept."""
     from recmtl.run import pick_device, train_run
 
-    experiment = Experiment.read(config)
+    experiment = _experiment(config)
     prepared, runs = _prepared(out), _runs(experiment, out, options)
     device = pick_device(options.device)
     for run in runs:
@@ -80,7 +81,7 @@ def train(config: Path, out: Path, options: Options = DEFAULTS) -> list[Path]:
     return [run.folder for run in runs]
 
 
-def evaluate(config: Path, out: Path, options: Options = DEFAULTS) -> dict[str, Any]:
+def evaluate(config: Config, out: Path, options: Options = DEFAULTS) -> dict[str, Any]:
     """Finished runs → OUT/evaluation: comparison on valid and test, report.html and report.json.
 
     The test rows are scored once for a configuration and its data; a second call reads the first's.
@@ -89,7 +90,7 @@ def evaluate(config: Path, out: Path, options: Options = DEFAULTS) -> dict[str, 
     from recmtl.gather import gather
     from recmtl.run import evaluate_run, pick_device
 
-    experiment = Experiment.read(config)
+    experiment = _experiment(config)
     prepared, runs = _prepared(out), _runs(experiment, out, options)
     target = out / ("evaluation" if options.test else "validation")
     key = digest([[run.key(prepared.digest) for run in runs], options.test])
@@ -109,11 +110,11 @@ def evaluate(config: Path, out: Path, options: Options = DEFAULTS) -> dict[str, 
     return report
 
 
-def promote(config: Path, out: Path, options: Options = DEFAULTS) -> dict[str, Any]:
+def promote(config: Config, out: Path, options: Options = DEFAULTS) -> dict[str, Any]:
     """Register the run that wins on valid in MLflow under the experiment's name, as `champion`."""
     from recmtl.tracking.journal import promote_run
 
-    experiment = Experiment.read(config)
+    experiment = _experiment(config)
     target = out / ("evaluation" if options.test else "validation")
     read_manifest(target)
     winner = json.loads((target / "report.json").read_text())["champion"]
@@ -130,7 +131,7 @@ def score(model: str, inputs: str, out: Path, options: Options = DEFAULTS) -> Pa
     """Score Parquet files (a file, a folder or a glob) with `models:/NAME@champion` or a bundle."""
     from recmtl.scoring import score_files
 
-    files = _files(inputs)
+    files = find_parquet(inputs)
     return score_files(load_scorer(model, options), files, out, options.progress)
 
 
@@ -147,6 +148,10 @@ def load_scorer(model: str, options: Options = DEFAULTS, root: Path | None = Non
     return Scorer.load(folder, pick_device(options.device), version, root)
 
 
+def _experiment(config: Config) -> Experiment:
+    return config if isinstance(config, Experiment) else Experiment.read(config)
+
+
 def _fetch(model: str) -> tuple[Path, str]:
     if not model.startswith("models:/"):  # a folder needs no MLflow
         folder = Path(model)
@@ -156,7 +161,7 @@ def _fetch(model: str) -> tuple[Path, str]:
     return fetch(model)
 
 
-def _files(inputs: str) -> list[Path]:
+def find_parquet(inputs: str) -> list[Path]:
     pattern = f"{inputs}/**/*.parquet" if Path(inputs).is_dir() else inputs
     found = sorted(Path(p) for p in glob.glob(pattern, recursive=True))
     if not found:

@@ -21,3 +21,21 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.skip("needs the public logs: set RECMTL_DATA to their folder")
     monkeypatch.setenv("RECMTL_DATA", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished pipeline run on a tiny shop; read only.
+
+    The folder has shop.toml, log/, users.parquet, and out/ with examples, encoder, shards,
+    models/{esmm,mmoe}/seed-1 and evaluation.
+    """
+    from recmtl import pipeline
+    from tests import tiny_shop
+
+    folder = tmp_path_factory.mktemp("finished")
+    config, options = tiny_shop.write(folder), pipeline.Options(device="cpu", track=False)
+    for step in (pipeline.ingest, pipeline.encode, pipeline.train):
+        step(config, folder / "out", options)
+    pipeline.evaluate(config, folder / "out", options)
+    return folder

@@ -16,7 +16,7 @@ FLOORS = {
     "experiment": 3,
     "bundle": 4, "evaluate": 4,
     "run": 5, "gather": 5, "tracking": 5, "scoring": 5,
-    "pipeline": 6, "describe": 6, "demo": 6, "cli": 6, "": 6,
+    "pipeline": 6, "library": 6, "describe": 6, "demo": 6, "cli": 6, "": 6,
     "flows": 7,
 }
 SIBLINGS = {"data", "model", "learn"}

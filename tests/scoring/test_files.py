@@ -1,0 +1,97 @@
+"""Parquet in, score files out: as many rows, in order, whole or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from recmtl import pipeline
+from recmtl.errors import RecmtlError
+from recmtl.folder import read_manifest
+from recmtl.scoring import Scorer, files, score_files
+
+TASKS = ["ctr", "cvr", "ctcvr"]
+
+
+def read(folder: Path) -> pd.DataFrame:
+    return pd.concat([pd.read_parquet(file) for file in sorted(folder.rglob("*.parquet"))])
+
+
+def test_examples_score_as_the_evaluation_did_in_their_days_folders(
+    finished: Path, bundle: Path, evaluated: pd.DataFrame, tmp_path: Path
+) -> None:
+    out = pipeline.score(str(bundle), str(finished / "out" / "examples"), tmp_path / "scores")
+    assert sorted(p.name for p in out.iterdir() if p.is_dir()) == [
+        f"dt=2024-01-0{day}" for day in (1, 2, 3, 4)
+    ]
+    np.testing.assert_allclose(read(out / "dt=2024-01-03")[TASKS], evaluated, rtol=0, atol=1e-6)
+    assert read_manifest(out)["rows"] == len(read(out)) == 1600
+
+
+def test_a_raw_log_scores_as_the_evaluation_did_piece_by_piece(
+    finished: Path, bundle: Path, raw: pd.DataFrame, evaluated: pd.DataFrame, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(files, "PIECE", 64)
+    score_files(
+        Scorer.load(bundle, version="v"), [finished / "log" / "2024-01-03.parquet"], tmp_path / "out"
+    )
+    found = read(tmp_path / "out")
+    np.testing.assert_allclose(found[TASKS], evaluated, rtol=0, atol=1e-6)
+    assert list(found["impression"]) == list(raw["impression"])
+    assert set(found["model_version"]) == {"v"}
+
+
+def test_a_file_without_rows_gives_a_file_without_rows(
+    bundle: Path, raw: pd.DataFrame, finished: Path, tmp_path: Path
+) -> None:
+    raw.head(0).astype({"recent": object}).to_parquet(tmp_path / "none.parquet")
+    table = pq.read_table(finished / "log" / "2024-01-03.parquet").slice(0, 0)
+    pq.write_table(table, tmp_path / "typed.parquet")
+    out = pipeline.score(str(bundle), str(tmp_path / "*.parquet"), tmp_path / "out")
+    assert [len(pd.read_parquet(f)) for f in sorted(out.glob("*.parquet"))] == [0, 0]
+    assert list(read(out)) == ["impression", "user", "item", *TASKS, "model_version"]
+
+
+def test_a_damaged_file_is_named_and_nothing_is_written(
+    finished: Path, bundle: Path, tmp_path: Path
+) -> None:
+    whole = (finished / "log" / "2024-01-03.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(whole)
+    (tmp_path / "b.parquet").write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[len(whole) // 2 + 4:])
+    with pytest.raises(RecmtlError, match="b.parquet"):
+        pipeline.score(str(bundle), str(tmp_path / "*.parquet"), tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+
+
+def test_a_model_of_other_features_is_refused(finished: Path, bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecmtlError, match="no column 'item'"):
+        pipeline.score(str(bundle), str(finished / "users.parquet"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_kuairand_scores_its_raw_valid_day_as_the_evaluation_did(logs: Path, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "configs" / "kuairand.toml").read_text()
+    head = text[: text.index("[models.")]
+    config = tmp_path / "kuairand.toml"
+    config.write_text(head.replace("/log/*.parquet", "/log/2022050[234].parquet") + """
+[models.mmoe]
+sharing = { kind = "mmoe", experts = 2, hidden = [8] }
+loss    = { ctr = 1.0, ctcvr = 1.0 }
+[train]
+epochs     = 1
+batch_size = 4096
+monitor    = "auc_valid/ctcvr"
+""")
+    options = pipeline.Options(device="cpu", track=False)
+    for step in (pipeline.ingest, pipeline.encode, pipeline.train):
+        step(config, tmp_path / "out", options)
+    run = tmp_path / "out" / "models" / "mmoe" / "seed-1"
+    day = logs / "kuairand_pure" / "log" / "20220503.parquet"
+    found = read(pipeline.score(str(run / "bundle"), str(day), tmp_path / "scores"))
+    expected = pd.read_parquet(run / "valid.parquet")
+    np.testing.assert_allclose(found[TASKS], expected[TASKS], rtol=0, atol=1e-6)
+    scores = Scorer.load(run / "bundle").score_frame(pd.read_parquet(day))
+    np.testing.assert_allclose(scores[TASKS], expected[TASKS], rtol=0, atol=1e-6)
