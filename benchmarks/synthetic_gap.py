@@ -3,17 +3,17 @@
     python benchmarks/synthetic_gap.py LOG [--rows 400000 --seed 7] [--run runs/synthetic]
 
 LOG is a folder of `recmtl.data.synthetic.generate`; it is written where it is missing. `--run` adds
-the models of a finished run (its out/report.json) and the share of the gap that each closes.
+the models of a finished run (its evaluation/report.json) and the share of the gap that each closes.
 """
 
 import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.dataset as ds
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
@@ -98,21 +98,29 @@ def _parts(log: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The first eight days to train on, the last one to test on; the ninth is for choices."""
     files = sorted((log / "log").glob("*.parquet"))
     days = sorted({file.name[:10] for file in files})
-    chosen = ([f for f in files if f.name[:10] in days[:-2]], [f for f in files if f.name[:10] == days[-1]])
-    train, test = (pa.Table.to_pandas(ds.dataset(part).to_table()) for part in chosen)
-    return train, test
+    train = [file for file in files if file.name[:10] in days[:-2]]
+    test = [file for file in files if file.name[:10] == days[-1]]
+    return _frame(train), _frame(test)
 
 
-def _report(run: Path | None) -> Iterator[dict[str, object]]:
+def _frame(files: list[Path]) -> pd.DataFrame:
+    frame: pd.DataFrame = ds.dataset(files).to_table().to_pandas()
+    return frame
+
+
+def _report(run: Path | None) -> Iterator[dict[str, Any]]:
     """The models' test AUCs of a finished run."""
-    file = None if run is None else run / "out" / "report.json"
-    if file is not None and file.exists():
-        yield from (row for row in json.loads(file.read_text()) if row["task"] in TASKS)
+    if run is None:
+        return
+    report = json.loads((run / "evaluation" / "report.json").read_text())
+    for row in report["runs"]:
+        if row["part"] == "test" and row["task"] in TASKS and row.get("auc") is not None:
+            yield row
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("log", type=Path, nargs="?", default=Path("runs/synthetic/log"))
+    parser.add_argument("log", type=Path, nargs="?", default=Path("runs/synthetic-log"))
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--run", type=Path)

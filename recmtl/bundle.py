@@ -63,16 +63,19 @@ class Bundle:
         read_manifest(folder)
         try:
             description = json.loads((folder / "experiment.json").read_text())
-        except (OSError, ValueError) as error:
-            raise RecmtlError(f"no readable experiment.json: {error}", where=folder) from error
-        experiment = Experiment.parse(description["experiment"], folder, str(folder))
+            name, seed = str(description["model"]), int(description["seed"])
+            content = dict(description["experiment"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RecmtlError(f"no readable experiment.json: {error!r}", where=folder) from error
+        experiment = Experiment.parse(content, folder, str(folder))
+        if name not in experiment.models:
+            raise RecmtlError(f"experiment.json has no model {name!r}", where=folder)
         encoder = Encoder.load(folder / "encoder")
         model = build_model(
-            experiment.models[description["model"]], experiment.embedding, encoder.layout,
-            experiment.tasks,
+            experiment.models[name], experiment.embedding, encoder.layout, experiment.tasks
         )
         load_weights(model, folder / "weights.safetensors")
-        bundle = cls(experiment, description["model"], description["seed"], encoder, model.eval())
+        bundle = cls(experiment, name, seed, encoder, model.eval())
         bundle._prove(folder)
         bundle.model.to(device)
         return bundle
@@ -86,11 +89,13 @@ class Bundle:
         return {task: scores[task].float().cpu().numpy() for task in self.tasks}
 
     def _prove(self, folder: Path) -> None:
-        expected = pq.read_table(folder / "golden_scores.parquet")
-        found = self.score(pq.read_table(folder / "golden_rows.parquet"))
-        for task, scores in found.items():
-            if task not in expected.column_names:
-                raise RecmtlError(f"the golden rows know no task {task!r}", where=folder)
+        try:
+            rows, expected = (pq.read_table(folder / f"golden_{n}.parquet") for n in ("rows", "scores"))
+        except (OSError, pa.ArrowException) as error:
+            raise RecmtlError(f"unreadable golden rows: {error}", where=folder) from error
+        for task, scores in self.score(rows).items():
+            if task not in expected.column_names or len(expected) != len(scores):
+                raise RecmtlError(f"the golden rows do not fit task {task!r}", where=folder)
             was = expected[task].to_numpy()
             if not np.allclose(was, scores, rtol=TOLERANCE, atol=TOLERANCE):
                 row = int(np.argmax(np.abs(was - scores)))

@@ -1,7 +1,8 @@
-"""Every file under configs/ loads, and ingests where its log is there, with the facts in docs/datasets.md."""
+"""Every file under configs/ loads, and ingests where its log is there, with the published counts."""
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from recmtl.data.examples import Examples
@@ -18,8 +19,6 @@ def counts(name: str, out: Path) -> tuple[dict[str, int], dict[str, int]]:
     experiment = Experiment.read(CONFIGS / f"{name}.toml")
     manifest = ingest(experiment, out)
     examples = Examples.open(out)
-    import duckdb
-
     split = experiment.data.split
     rows = {
         part: duckdb.sql(f"select count(*) from ({examples.select(split, part)})").fetchall()[0][0]

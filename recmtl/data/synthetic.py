@@ -30,7 +30,7 @@ Objects = NDArray[np.object_]
 
 FIRST_DAY = date(2026, 3, 1)
 DAYS = 10
-USERS, ITEMS = 1_000, 300
+USERS, ITEMS = 800, 300
 HISTORY = 20
 CHUNK = 200_000  # rows in memory at a time
 DAY_MS = 86_400_000

@@ -1,4 +1,4 @@
-"""The planted truth of the synthetic log: users, items and effects in, rows and their exact probabilities out.
+"""The planted truth of the synthetic log: a seed goes in, rows and their exact probabilities come out.
 
 Every probability is a function of columns that the log shows, so a model can reach the oracle.
 """
@@ -13,10 +13,18 @@ from recmtl.seed import numpy_generator
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SEGMENTS, TASTES, CATEGORIES, DEVICES, BANDS, TAGS = 6, 3, 8, 4, 4, 12
+SEGMENTS, TASTES, CATEGORIES, DEVICES, BANDS, TAGS = 6, 3, 8, 4, 2, 12
 TAGS_PER_ITEM = 2
-CLICK_RATE, CONVERSION_RATE = 0.35, 0.3
+CLICK_RATE, CONVERSION_RATE = 0.35, 0.33
 MISSING = 0.1  # share of rows without a discount, and of users without an age
+
+# The difficulty, fixed once: standard deviations on the logit scale (docs/synthetic.md).
+STRENGTH = {"segment_category": 1.3, "taste_category": 0.15, "device_band": 0.4, "segment_tag": 0.25}
+RANK = 2  # of an interaction
+MAIN = 0.2  # main effects of an interaction's sides, in units of its strength
+SHARED, OWN = 0.9, 0.9  # the conversion's interactions: a part of the click's, and its own
+DEAL = 0.9  # price × discount: raises clicks, lowers conversions
+LINEAR = 0.15  # users' and items' own appeal
 
 
 @dataclass(frozen=True)
@@ -134,15 +142,6 @@ class World:
             click + self.click.of(users, items, rows),
             conversion + self.conversion.of(users, items, rows),
         )
-
-
-# The difficulty, fixed once: standard deviations on the logit scale, see docs/synthetic.md.
-STRENGTH = {"segment_category": 1.3, "taste_category": 0.15, "device_band": 0.4, "segment_tag": 0.25}
-SHARED, OWN = 0.9, 0.9
-RANK = 2
-DEAL = 0.9
-LINEAR = 0.15
-MAIN = 0.3
 
 
 def _effects(rng: np.random.Generator) -> Effects:

@@ -1,4 +1,4 @@
-"""The synthetic log: equal by seed, drawn from the probabilities that it keeps, and fair to its reader."""
+"""The synthetic log: equal by seed, drawn from the probabilities that it keeps, truth kept apart."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_truth_lies_row_for_row_beside_the_log_and_not_in_it(table: Path) -> Non
     assert not {"taste", "appeal", "intent"} & set(log.columns)
 
 
-@pytest.mark.parametrize("label, given, probability", [
+@pytest.mark.parametrize(("label", "given", "probability"), [
     ("click", None, "p_click"),
     ("conversion", "click", "p_conversion_given_click"),
     ("conversion", None, "p_click_and_conversion"),
@@ -146,7 +146,7 @@ def test_auc_counts_ties_half_and_needs_both_classes() -> None:
     assert auc(np.ones(3, bool), np.arange(3.0)) is None
 
 
-@pytest.mark.parametrize("rows, form", [(5, "table"), (ROWS, "rows")])
+@pytest.mark.parametrize(("rows", "form"), [(5, "table"), (ROWS, "rows")])
 def test_refused_without_a_trace(tmp_path: Path, rows: int, form: str) -> None:
     with pytest.raises(RecmtlError, match="synthetic log"):
         generate(tmp_path / "log", rows, seed=1, form=form)  # type: ignore[arg-type]

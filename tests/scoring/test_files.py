@@ -67,7 +67,7 @@ def test_a_damaged_file_is_named_and_nothing_is_written(
 
 
 def test_a_model_of_other_features_is_refused(finished: Path, bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecmtlError, match="no column 'item'"):
+    with pytest.raises(RecmtlError, match="no column 'brand', which the model reads"):
         pipeline.score(str(bundle), str(finished / "users.parquet"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

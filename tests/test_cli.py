@@ -1,0 +1,94 @@
+"""The command line as a shell sees it: what it prints, and how it ends on bad input."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BUNDLE = Path("out/models/mmoe/seed-1/bundle")
+
+
+def recmtl(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "recmtl.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+def refused(*arguments: str | Path) -> str:
+    """The error of a call that must end with 2, without a traceback and without output."""
+    done = recmtl(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
+    return done.stderr
+
+
+def test_help_lists_every_command() -> None:
+    text = recmtl("--help").stdout
+    commands = ("check", "ingest", "encode", "train", "evaluate", "promote", "score", "replay", "demo")
+    assert [name for name in commands if f" {name} " not in text] == []
+
+
+def test_check_says_what_was_understood(finished: Path) -> None:
+    done = recmtl("check", finished / "shop.toml")
+    assert done.returncode == 0
+    for part in ("shop", "users.parquet on user", "click = clicked", "mmoe", "ctcvr", "history"):
+        assert part in done.stdout
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "gone.toml: cannot be read" in refused("check", tmp_path / "gone.toml")
+
+
+def test_a_wrong_key_is_named_with_the_nearest_right_one(finished: Path, tmp_path: Path) -> None:
+    text = (finished / "shop.toml").read_text().replace("batch_size", "batchsize")
+    (tmp_path / "wrong.toml").write_text(text)
+    message = refused("ingest", tmp_path / "wrong.toml", "--out", tmp_path / "out")
+    assert "wrong.toml" in message and "train.batchsize" in message and "'batch_size'" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_log_is_named(finished: Path, tmp_path: Path) -> None:
+    text = (finished / "shop.toml").read_text().replace("/log/*.parquet", "/lag/*.parquet")
+    (tmp_path / "wrong.toml").write_text(text)
+    message = refused("ingest", tmp_path / "wrong.toml", "--out", tmp_path / "out")
+    assert "data.impressions" in message and "lag" in message
+
+
+def test_training_before_encoding_says_what_is_missing(finished: Path, tmp_path: Path) -> None:
+    message = refused("train", finished / "shop.toml", "--out", tmp_path, "--no-track")
+    assert "no finished folder here" in message and "shards" in message
+
+
+def test_an_unknown_model_is_named_with_the_nearest(finished: Path) -> None:
+    message = refused(
+        "train", finished / "shop.toml", "--out", finished / "out", "--model", "mmeo", "--no-track"
+    )
+    assert "'mmeo'" in message and "did you mean 'mmoe'?" in message
+
+
+def test_scoring_with_a_missing_model_is_refused(finished: Path, tmp_path: Path) -> None:
+    message = refused("score", tmp_path / "nobody", finished / "log", tmp_path / "out")
+    assert "nobody" in message and "no finished folder here" in message
+
+
+@pytest.mark.parametrize("content", [b"", b"user,item\n1,2\n", b"PAR1" + bytes(500) + b"PAR1"])
+def test_scoring_what_is_no_parquet_is_refused(
+    finished: Path, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "bad.parquet").write_bytes(content)
+    message = refused("score", finished / BUNDLE, tmp_path / "bad.parquet", tmp_path / "out")
+    assert "bad.parquet: cannot be read as Parquet" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_scoring_nothing_is_refused(finished: Path, tmp_path: Path) -> None:
+    message = refused("score", finished / BUNDLE, tmp_path / "*.parquet", tmp_path / "out")
+    assert "no Parquet file here" in message
+
+
+def test_scoring_prints_the_folder(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores"
+    done = recmtl("score", finished / BUNDLE, finished / "log", out)
+    assert (done.returncode, done.stdout.strip()) == (0, str(out))
+    assert len(list(out.glob("*.parquet"))) == 4

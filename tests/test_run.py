@@ -1,0 +1,99 @@
+"""A run is done once, all or nothing, and the same inputs give the same bytes."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from recmtl.experiment import Experiment
+from recmtl.folder import is_current
+from recmtl.learn.fit import Epoch
+from recmtl.run import Prepared, Run, pick_device, train_run
+from recmtl.errors import RecmtlError
+
+
+class Killed(BaseException):
+    """What an interrupt is: no Exception."""
+
+
+def prepared(finished: Path) -> Prepared:
+    out = finished / "out"
+    return Prepared(out / "examples", out / "encoder", out / "shards")
+
+
+def run(finished: Path, folder: Path, model: str = "mmoe", seed: int = 1) -> Run:
+    return Run(Experiment.read(finished / "shop.toml"), model, seed, folder)
+
+
+def ignore(epoch: Epoch) -> None:
+    """Nobody listens."""
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "bundle" / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("model", ["esmm", "mmoe"])
+def test_equal_inputs_give_equal_bytes(finished: Path, tmp_path: Path, model: str) -> None:
+    train_run(run(finished, tmp_path / "a", model), prepared(finished), "cpu", ignore)
+    assert weights(tmp_path / "a") == weights(finished / "out" / "models" / model / "seed-1")
+    first, second = ((f / "valid.parquet").read_bytes()
+                     for f in (tmp_path / "a", finished / "out/models" / model / "seed-1"))
+    assert first == second
+
+
+def test_another_seed_gives_other_weights(finished: Path, tmp_path: Path) -> None:
+    train_run(run(finished, tmp_path / "b", seed=2), prepared(finished), "cpu", ignore)
+    assert weights(tmp_path / "b") != weights(finished / "out/models/mmoe/seed-1")
+
+
+def test_a_finished_run_is_not_done_again(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished / "out/models/mmoe/seed-1", tmp_path / "run"))
+    before = {f: f.stat().st_mtime_ns for f in folder.rglob("*")}
+    heard: list[Epoch] = []
+    train_run(run(finished, folder), prepared(finished), "cpu", heard.append)
+    assert heard == []
+    assert {f: f.stat().st_mtime_ns for f in folder.rglob("*")} == before
+
+
+def test_a_changed_setting_is_trained_anew(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished / "out/models/mmoe/seed-1", tmp_path / "run"))
+    changed = run(finished, folder)
+    train = changed.experiment.train.model_copy(update={"epochs": 1})
+    changed = Run(changed.experiment.model_copy(update={"train": train}), "mmoe", 1, folder)
+    heard: list[Epoch] = []
+    train_run(changed, prepared(finished), "cpu", heard.append)
+    assert [epoch.number for epoch in heard] == [1]
+    assert weights(folder) != weights(finished / "out/models/mmoe/seed-1")
+
+
+def test_a_killed_run_leaves_nothing_and_is_done_by_the_next(finished: Path, tmp_path: Path) -> None:
+    made = run(finished, tmp_path / "run")
+
+    def kill(epoch: Epoch) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        train_run(made, prepared(finished), "cpu", kill)
+    assert list(tmp_path.iterdir()) == []
+    train_run(made, prepared(finished), "cpu", ignore)
+    assert is_current(made.folder, made.key(prepared(finished).digest))
+
+
+def test_a_runs_key_knows_its_own_model_alone(finished: Path, tmp_path: Path) -> None:
+    own = run(finished, tmp_path)
+    alone = {"mmoe": own.experiment.models["mmoe"]}
+    other = Run(own.experiment.model_copy(update={"models": alone}), "mmoe", 1, tmp_path)
+    assert own.key("data") == other.key("data")
+    assert own.key("data") != own.key("other data")
+    assert own.key("data") != run(finished, tmp_path, "esmm").key("data")
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    assert pick_device("auto") == "cpu"
+    with pytest.raises(RecmtlError, match="cuda:3"):
+        pick_device("cuda:3")
