@@ -4,13 +4,16 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
+from recmtl.evaluate.brief import by_part
+
 Report = dict[str, Any]
 
 
 def show(report: Report) -> None:
     """The comparison as artifacts of the running task: a table, and a summary with links."""
     create_table_artifact(
-        report["models"], key="per-task", description=f"{report['name']}: each model on each task"
+        by_part(report["models"]), key="per-task",
+        description=f"{report['name']}: each model on each task",
     )
     create_markdown_artifact(summary(report), key="summary", description=report["name"])
     for name, page in report["run_urls"].items():

@@ -76,8 +76,8 @@ def test_weights_that_do_not_fit_are_refused(bundle: Path, change: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["manifest.json", "experiment.json", "encoder/encoder.json", "encoder/vocabulary/user.parquet",
-             "golden_rows.parquet", "golden_scores.parquet"]
+    "file", ["manifest.json", "experiment.json", "encoder/encoder.json",
+             "encoder/vocabulary/user.parquet", "golden_rows.parquet", "golden_scores.parquet"]
 )
 def test_a_bundle_that_lacks_a_file_is_refused(bundle: Path, file: str) -> None:
     (bundle / file).unlink()

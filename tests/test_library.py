@@ -52,7 +52,7 @@ def test_files_are_scored_into_a_folder(finished: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rows", ["a frame", "files"])
 def test_out_belongs_to_files_alone(finished: Path, rows: str, tmp_path: Path) -> None:
-    with pytest.raises(recmtl.RecmtlError, match="into a frame|into a folder"):
+    with pytest.raises(recmtl.RecmtlError, match=r"into a frame|into a folder"):
         if rows == "files":
             recmtl.score(finished / BUNDLE, finished / "log")  # type: ignore[call-overload]
         else:

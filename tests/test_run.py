@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
 from recmtl.folder import is_current
 from recmtl.learn.fit import Epoch
 from recmtl.run import Prepared, Run, pick_device, train_run
-from recmtl.errors import RecmtlError
 
 
 class Killed(BaseException):

@@ -131,7 +131,7 @@ def _counts(line: Row) -> str:
     rows = f"{line['rows']:,.0f} rows"
     if line["base_rate"] is None:
         return rows
-    return f"{rows}, {line['positives']:,.0f} positives, base rate {line['base_rate']:.3%}"
+    return f"{rows}, {line['positives']:,.0f} positives, base rate {100 * line['base_rate']:.3g} %"
 
 
 def _judged(line: Row, metric: str, others: Sequence[str]) -> list[object]:

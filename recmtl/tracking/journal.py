@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from recmtl.errors import RecmtlError
+from recmtl.evaluate.brief import by_task, rounded
 from recmtl.evaluate.gates import gate_table
-from recmtl.folder import digest, read_manifest
+from recmtl.folder import digest
 from recmtl.learn.fit import Epoch
 from recmtl.learn.gates import GateSummary
 from recmtl.run import Run
 from recmtl.tracking.client import TrackedRun, Tracker
+from recmtl.tracking.notes import NOTE, run_note
 from recmtl.tracking.registry import Version, log_model, promote, register
 
 SHOWN = ("auc", "logloss", "pcoc", "rmse", "mae", "r2")
+KEPT = ("auc", "rmse")
+COUNTS = ("rows_", "positives_", "base_rate_")
+MEASURED_ONCE = 0  # the step of what has no curve: MLflow draws it as bars
 
 
 def start(tracker: Tracker, run: Run, data: str) -> TrackedRun:
@@ -45,10 +50,14 @@ def listening(tracker: Tracker, run: Run, data: str) -> Iterator[Callable[[Epoch
 
 
 def log_epoch(tracked: TrackedRun, epoch: Epoch) -> None:
-    """Metrics by task, gate entropies, and rates, at the epoch's number."""
+    """Metrics by task, gate entropies, and rates, at the epoch's number.
+
+    Counts are the same at each epoch: they stand in `per_task.json`, not in a chart.
+    """
+    metrics = {name: v for name, v in epoch.metrics.items() if not name.startswith(COUNTS)}
     entropy = {f"gate_entropy_valid/{t}": s.entropy.normalised for t, s in epoch.gates.items()}
     perf = {f"perf/{name}": value for name, value in epoch.timings.items()}
-    tracked.metrics({**epoch.metrics, **entropy, **perf}, epoch.number)
+    tracked.metrics({**metrics, **entropy, **perf}, epoch.number)
 
 
 def log_evaluation(
@@ -63,9 +72,9 @@ def log_evaluation(
     for run in runs:
         lines = [r for r in report["runs"] if (r["model"], r["seed"]) == (run.model, run.seed)]
         with start(tracker, run, data) as tracked:
-            epochs = len(read_manifest(run.folder)["epochs"])
-            tracked.metrics(_test_metrics(lines), epochs)
-            tracked.table(lines, "per_task.json")
+            tracked.metrics(_final_metrics(lines), MEASURED_ONCE)
+            tracked.table(by_task(lines), "per_task.json")
+            tracked.tags({NOTE: run_note(report, lines)})
             tracked.artifact(folder / "report.html", "report")
             _log_gates(tracked, run, folder)
         pages[run.title] = tracked.url
@@ -86,11 +95,12 @@ def promote_run(tracker: Tracker, run: Run, data: str) -> Version:
     return version
 
 
-def _test_metrics(lines: list[dict[str, Any]]) -> dict[str, float]:
+def _final_metrics(lines: list[dict[str, Any]]) -> dict[str, float]:
+    """Of the weights that were kept: all on test, the headline on valid, whose curves go on."""
+    wanted = {"test": ("test", SHOWN), "valid": ("valid_kept", KEPT)}
     return {
-        f"{metric}_test/{line['task']}": line[metric]
-        for line in lines if line["part"] == "test"
-        for metric in SHOWN if line.get(metric) is not None
+        f"{metric}_{wanted[line['part']][0]}/{line['task']}": line[metric]
+        for line in lines for metric in wanted[line["part"]][1] if line.get(metric) is not None
     }
 
 
@@ -104,9 +114,16 @@ def _log_gates(tracked: TrackedRun, run: Run, folder: Path) -> None:
         gates = {task: GateSummary.from_json(summary) for task, summary in content.items()}
         if gates:
             tracked.artifact(where / f"{part}_gates.png", "gates")
-            rows += [{"part": part, **line} for line in gate_table(gates)]
+            rows += [_gate_line(part, line) for line in gate_table(gates)]
     if rows:
         tracked.table(rows, "gates.json")
+
+
+def _gate_line(part: str, line: Mapping[str, Any]) -> dict[str, Any]:
+    """The first column tells a row from all others, the second is what one compares."""
+    gate = f"{line['task']}, expert {line['expert']}, {part}"
+    figures = {k: rounded(v) for k, v in line.items() if k not in ("task", "expert")}
+    return {"gate": gate, **figures, **{k: line[k] for k in ("task", "expert")}, "part": part}
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recmtl.tracking.notes import EXPERIMENT_TAGS
 from recmtl.tracking.spool import Record, Spool
 from recmtl.tracking.store import artifact_root
 
@@ -107,7 +108,9 @@ class Sender:
             return str(known.experiment_id)
         root = artifact_root(self.uri)
         try:
-            return self.client.create_experiment(name, artifact_location=root and f"{root}/{name}")
+            return self.client.create_experiment(
+                name, artifact_location=root and f"{root}/{name}", tags=EXPERIMENT_TAGS
+            )
         except MlflowException:  # another process may have been quicker
             known = self.client.get_experiment_by_name(name)
             if known is None:

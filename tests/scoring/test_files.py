@@ -61,7 +61,7 @@ def test_a_damaged_file_is_named_and_nothing_is_written(
     whole = (finished / "log" / "2024-01-03.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(whole)
     (tmp_path / "b.parquet").write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[len(whole) // 2 + 4:])
-    with pytest.raises(RecmtlError, match="b.parquet"):
+    with pytest.raises(RecmtlError, match=r"b\.parquet"):
         pipeline.score(str(bundle), str(tmp_path / "*.parquet"), tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
 

@@ -33,7 +33,8 @@ def test_a_raw_frame_scores_as_the_evaluation_did(
     assert list(scores) == ["impression", "user", "item", *TASKS, "model_version"]
     same(scores, evaluated)
     assert set(scores["model_version"]) == {"shop/3"}
-    pd.testing.assert_frame_equal(scores[["impression", "user", "item"]], raw[["impression", "user", "item"]])
+    keys = ["impression", "user", "item"]
+    pd.testing.assert_frame_equal(scores[keys], raw[keys])
 
 
 def test_a_frame_of_examples_scores_the_same(

@@ -1,0 +1,104 @@
+"""Lines of report.json in, the short tables out that people read in MLflow and in Prefect."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recmtl.evaluate.comparison import WORSE
+
+Line = Mapping[str, Any]
+
+NAMES = {"auc": "AUC", "rmse": "RMSE", "logloss": "log loss", "pcoc": "PCOC", "mae": "MAE", "r2": "R²"}
+_JUDGED = ("auc", "rmse")  # of these, the one that a task has is its headline
+_BESIDE = ("logloss", "pcoc", "mae", "r2")
+_NUMBERS = (
+    "auc", "auc_low", "auc_high", "rmse", "rmse_low", "rmse_high", "difference", *_BESIDE,
+    "base_rate",
+)
+_COUNTS = ("rows", "positives")
+
+
+def by_task(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """A row a task of one run: `task`, `result` in words, `kind`, then each figure as NAME_PART.
+
+    MLflow's compare view makes a row of each value of the first column, and shows the second.
+    """
+    tasks = dict.fromkeys(line["task"] for line in lines)
+    rows = []
+    for task in tasks:
+        own = [line for line in lines if line["task"] == task]
+        row = {"task": task, "result": "\n".join(_told(own)), "kind": own[0]["kind"]}
+        for line in own:
+            row |= {f"{name}_{line['part']}": value for name, value in _figures(line).items()}
+        rows.append(row)
+    return rows
+
+
+def by_part(lines: Sequence[Line]) -> list[dict[str, str]]:
+    """A row a line, ready to be read: part, task, model, the metrics, verdict and kind, as text."""
+    beside = [m for m in _BESIDE if any(line.get(m) is not None for line in lines)]
+    return [
+        {
+            "part": line["part"], "task": line["task"], "model": line["model"],
+            "metric": _value(line), "95 % interval": _interval(line) or "–",
+            "verdict": _verdict(line) or "–", "kind": line["kind"],
+            **{NAMES[m]: _short(line.get(m)) for m in beside},
+        }
+        for line in lines
+    ]
+
+
+def markdown(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows of texts as a Markdown table; nothing where there are none."""
+    if not rows:
+        return ""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def rounded(value: Any) -> Any:
+    """Four significant digits: what a column of a table can show."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _told(lines: Sequence[Line]) -> list[str]:
+    told = []
+    for line in lines:
+        interval = _interval(line)
+        among = ", ".join(filter(None, (interval and f"95 %: {interval}", _verdict(line))))
+        told.append(f"{line['part']}: {_value(line)}" + (f" ({among})" if among else ""))
+        others = [f"{NAMES[m]} {_short(line[m])}" for m in _BESIDE if line.get(m) is not None]
+        if others:
+            told.append("  " + ", ".join(others))
+    return told
+
+
+def _figures(line: Line) -> dict[str, Any]:
+    """The verdict and the figures that the task has."""
+    numbers = {name: rounded(line[name]) for name in _NUMBERS if line.get(name) is not None}
+    counts = {name: int(line[name]) for name in _COUNTS if line.get(name) is not None}
+    return {"verdict": line.get("verdict"), **numbers, **counts}
+
+
+def _headline(line: Line) -> str | None:
+    return next((m for m in _JUDGED if line.get(m) is not None), None)
+
+
+def _value(line: Line) -> str:
+    metric = _headline(line)
+    return "–" if metric is None else f"{NAMES[metric]} {_short(line[metric])}"
+
+
+def _interval(line: Line) -> str:
+    low, high = (line.get(f"{_headline(line)}_{end}") for end in ("low", "high"))
+    return "" if low is None or high is None else f"{_short(low)} to {_short(high)}"
+
+
+def _verdict(line: Line) -> str:
+    verdict = line.get("verdict")
+    if verdict == WORSE:
+        return f"{verdict} by {abs(line['difference']):.4f}"
+    return verdict or ""
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
