@@ -88,8 +88,8 @@ class Candidates:
     def _plan(self, db: duckdb.DuckDBPyConnection, source: Source) -> Plan:
         """What is read from where. The log is empty while this and the side tables are checked."""
         _register(db, source.schema.empty_table(), source.where)
-        described = db.execute("DESCRIBE SELECT * EXCLUDE (_row, _path) FROM log").fetchall()
-        types = {name: {source.where: kind} for name, kind, *_ in described}
+        described = db.execute("DESCRIBE log").fetchall()
+        types = {n: {source.where: kind} for n, kind, *_ in described if n in source.schema.names}
         log = Table("log", "the input", (source.where,), types)
         sides = self._sides(db, log)
         owners = {c: side.table for side, held in sides for c in held} | dict.fromkeys(types, log)

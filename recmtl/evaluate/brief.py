@@ -8,6 +8,7 @@ from recmtl.evaluate.comparison import WORSE
 Line = Mapping[str, Any]
 
 NAMES = {"auc": "AUC", "rmse": "RMSE", "logloss": "log loss", "pcoc": "PCOC", "mae": "MAE", "r2": "R²"}
+UNBROKEN = "\N{NO-BREAK SPACE}"  # MLflow wraps a cell's text: a phrase a line is readable
 _JUDGED = ("auc", "rmse")  # of these, the one that a task has is its headline
 _BESIDE = ("logloss", "pcoc", "mae", "r2")
 _NUMBERS = (
@@ -26,7 +27,8 @@ def by_task(lines: Sequence[Line]) -> list[dict[str, Any]]:
     rows = []
     for task in tasks:
         own = [line for line in lines if line["task"] == task]
-        row = {"task": task, "result": "\n".join(_told(own)), "kind": own[0]["kind"]}
+        phrases = [phrase.replace(" ", UNBROKEN) for phrase in _told(own)]
+        row = {"task": task, "result": "; ".join(phrases), "kind": own[0]["kind"]}
         for line in own:
             row |= {f"{name}_{line['part']}": value for name, value in _figures(line).items()}
         rows.append(row)
@@ -47,29 +49,20 @@ def by_part(lines: Sequence[Line]) -> list[dict[str, str]]:
     ]
 
 
-def markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows of texts as a Markdown table; nothing where there are none."""
-    if not rows:
-        return ""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
 def rounded(value: Any) -> Any:
     """Four significant digits: what a column of a table can show."""
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _told(lines: Sequence[Line]) -> list[str]:
+    """Phrases of a result: each part's headline, then the other metrics of the last part."""
     told = []
     for line in lines:
         interval = _interval(line)
-        among = ", ".join(filter(None, (interval and f"95 %: {interval}", _verdict(line))))
-        told.append(f"{line['part']}: {_value(line)}" + (f" ({among})" if among else ""))
-        others = [f"{NAMES[m]} {_short(line[m])}" for m in _BESIDE if line.get(m) is not None]
-        if others:
-            told.append("  " + ", ".join(others))
-    return told
+        value = _value(line) + (f" [{interval}]" if interval else "")
+        told.append(", ".join(filter(None, (f"{line['part']} {value}", _verdict(line)))))
+    others = [f"{NAMES[m]} {_short(lines[-1][m])}" for m in _BESIDE if lines[-1].get(m) is not None]
+    return [*told, ", ".join(others)] if others else told
 
 
 def _figures(line: Line) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from recmtl.errors import RecmtlError
 from recmtl.evaluate.brief import by_task, rounded
 from recmtl.evaluate.gates import gate_table
-from recmtl.folder import digest
+from recmtl.folder import digest, read_manifest
 from recmtl.learn.fit import Epoch
 from recmtl.learn.gates import GateSummary
 from recmtl.run import Run
@@ -20,7 +20,6 @@ from recmtl.tracking.registry import Version, log_model, promote, register
 SHOWN = ("auc", "logloss", "pcoc", "rmse", "mae", "r2")
 KEPT = ("auc", "rmse")
 COUNTS = ("rows_", "positives_", "base_rate_")
-MEASURED_ONCE = 0  # the step of what has no curve: MLflow draws it as bars
 
 
 def start(tracker: Tracker, run: Run, data: str) -> TrackedRun:
@@ -72,7 +71,7 @@ def log_evaluation(
     for run in runs:
         lines = [r for r in report["runs"] if (r["model"], r["seed"]) == (run.model, run.seed)]
         with start(tracker, run, data) as tracked:
-            tracked.metrics(_final_metrics(lines), MEASURED_ONCE)
+            tracked.metrics(_final_metrics(lines), _kept_epoch(run))
             tracked.table(by_task(lines), "per_task.json")
             tracked.tags({NOTE: run_note(report, lines)})
             tracked.artifact(folder / "report.html", "report")
@@ -96,12 +95,17 @@ def promote_run(tracker: Tracker, run: Run, data: str) -> Version:
 
 
 def _final_metrics(lines: list[dict[str, Any]]) -> dict[str, float]:
-    """Of the weights that were kept: all on test, the headline on valid, whose curves go on."""
-    wanted = {"test": ("test", SHOWN), "valid": ("valid_kept", KEPT)}
+    """Of the kept weights: all on test; on valid the headline, as its curve ends at another epoch."""
+    wanted = {"test": ("test", SHOWN), "valid": ("kept", KEPT)}
     return {
-        f"{metric}_{wanted[line['part']][0]}/{line['task']}": line[metric]
+        f"{metric}_{wanted[line['part']][0]}/{line['task']}": float(f"{line[metric]:.6g}")
         for line in lines for metric in wanted[line["part"]][1] if line.get(metric) is not None
     }
+
+
+def _kept_epoch(run: Run) -> int:
+    """The number of the epoch whose weights the bundle holds."""
+    return max(epoch["number"] for epoch in read_manifest(run.folder)["epochs"] if epoch["best"])
 
 
 def _log_gates(tracked: TrackedRun, run: Run, folder: Path) -> None:

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recmtl.evaluate.brief import by_part, markdown
+from recmtl.evaluate.brief import by_task
 
 NOTE = "mlflow.note.content"
 
 EXPERIMENT = """Models for the same log and the same tasks, one run a model and seed.
 
 - **Table icon** above the runs: `per_task.json` of the chosen runs side by side, a row a task.
-- **Chart icon**: a section a metric, a chart a task. `auc_valid` follows the epochs,
-  `auc_valid_kept` is of the epoch whose weights were kept, `auc_test` was measured once, at the end.
+- **Chart icon**: a section a metric, a chart a task. `auc_valid` follows the epochs;
+  `auc_kept` (on valid) and `auc_test` are of the weights that were kept, drawn at their epoch.
 - In a run, **Artifacts**: `report/report.html` compares all models; `gates/` shows which task leans
   on which expert.
 """
@@ -26,15 +26,15 @@ def run_note(report: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> s
     own = winner is not None and any(
         (line["model"], line["seed"]) == (winner["model"], winner["seed"]) for line in lines
     )
-    rows = [{k: v for k, v in row.items() if k != "model"} for row in by_part(lines)]
+    results = "\n".join(f"- **{row['task']}** {row['result']}" for row in by_task(lines))
     told = [f"**Champion** by `{report['monitor']}`."] if own else []
     if winner is not None and not own:
         told = [f"Champion by `{report['monitor']}`: {winner['model']}, seed {winner['seed']}."]
     warnings = [f"Warning: {warning}" for warning in report["warnings"]]
-    return "\n\n".join([*told, markdown(rows), *warnings, _READ])
+    return "\n\n".join([*told, results, *warnings, _READ])
 
 
-_READ = """Verdicts are against the best model on the same rows: *tied with best* where the 95 %
+_READ = """In brackets the 95 % interval. Verdicts are against the best model on the same rows: *tied with best* where the 95 %
 interval of the difference holds zero. PCOC is predicted over observed positives, 1 is right.
 Kind *trained*: the task has a loss; *tower*: its tower learns through another task's loss only;
 *derived*: computed from other tasks' scores. All models: `report/report.html` among the artifacts."""

@@ -67,8 +67,9 @@ def test_a_damaged_file_is_named_and_nothing_is_written(
 
 
 def test_a_model_of_other_features_is_refused(finished: Path, bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecmtlError, match="no column 'brand', which the model reads"):
-        pipeline.score(str(bundle), str(finished / "users.parquet"), tmp_path / "out")
+    for other in ("users.parquet", "out/evaluation/scores/mmoe/seed-1/test.parquet"):
+        with pytest.raises(RecmtlError, match="which the model reads"):
+            pipeline.score(str(bundle), str(finished / other), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
