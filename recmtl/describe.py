@@ -13,7 +13,7 @@ def describe(config: Path) -> str:
     data = experiment.data
     lines = [f"{experiment.name} ({experiment.digest})"]
     lines += [f"  log       {experiment.path(path)}" for path in data.impressions.paths]
-    lines += [f"  side      {experiment.path(join.path)} on {', '.join(join.keys)}" for join in data.joins]
+    lines += [f"  side      {experiment.path(j.path)} on {', '.join(j.keys)}" for j in data.joins]
     lines += [f"  label     {name} = {text}" for name, text in experiment.labels.items()]
     kinds: dict[str, list[str]] = {}
     for name, feature in experiment.features.items():

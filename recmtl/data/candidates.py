@@ -15,15 +15,15 @@ import numpy as np
 import pyarrow as pa
 from sqlglot import exp
 
-from recmtl.data import values
-from recmtl.data.checks import check_sides, check_values
 from recmtl.data.duck import connect, duck_errors
 from recmtl.data.encoder import Encoder
 from recmtl.data.ingest import examples_view
-from recmtl.data.plan import Plan, Side, open_side
+from recmtl.data.logs import values
+from recmtl.data.logs.checks import check_sides, check_values
+from recmtl.data.logs.plan import Plan, Side, open_side
+from recmtl.data.logs.table import Table
+from recmtl.data.logs.values import Value, family
 from recmtl.data.query import column, statement, text, tree
-from recmtl.data.table import Table
-from recmtl.data.values import Value, family
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema import Bag, Problem, Vector
 from recmtl.schema.config import expand

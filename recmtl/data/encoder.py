@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from recmtl.batch import Slot
-from recmtl.data import fitted as fitting_files
+from recmtl.data.encoding import fitted as fitting_files
+from recmtl.data.encoding.fitted import FORMAT, Fitted
+from recmtl.data.encoding.fitting import fit
+from recmtl.data.encoding.reading import Reader
 from recmtl.data.examples import Examples
-from recmtl.data.fitted import FORMAT, Fitted
-from recmtl.data.fitting import fit
-from recmtl.data.reading import Reader
 from recmtl.folder import digest
 from recmtl.progress import SILENT, Progress
 from recmtl.schema import Problem

@@ -14,12 +14,12 @@ import duckdb
 from pydantic import BaseModel
 from sqlglot import exp
 
-from recmtl.data.checks import Days, check_days, check_sides, check_values, matches
 from recmtl.data.duck import connect, duck_errors
-from recmtl.data.plan import Plan, make_plan, side_files
+from recmtl.data.logs.checks import Days, check_days, check_sides, check_values, matches
+from recmtl.data.logs.plan import Plan, make_plan, side_files
+from recmtl.data.logs.results import check_products, empty_features, label_counts
+from recmtl.data.logs.table import find, naming_damage, narrow
 from recmtl.data.query import statement, text, tree
-from recmtl.data.results import check_products, empty_features, label_counts
-from recmtl.data.table import find, naming_damage, narrow
 from recmtl.folder import digest, file_digest, is_current, read_manifest, write_folder
 from recmtl.progress import SILENT, Progress
 from recmtl.schema import HashSplit, Problem

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from recmtl.batch import Batch, Ragged
-from recmtl.data.prefetch import prefetched
-from recmtl.data.rowfiles import Rows
 from recmtl.data.shards import Shards
+from recmtl.data.storage.prefetch import prefetched
+from recmtl.data.storage.rowfiles import Rows
 from recmtl.seed import numpy_generator
 
 BLOCK_ROWS = 1 << 12  # read as they lie on disk

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recmtl.batch import Layout
-from recmtl.data.blocks import Blocks
 from recmtl.data.duck import connect
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import PARTS, Examples
-from recmtl.data.rowfiles import Appender, Rows, describe, open_rows
-from recmtl.data.shuffle import shuffle
-from recmtl.data.tally import Counter
+from recmtl.data.storage.blocks import Blocks
+from recmtl.data.storage.rowfiles import Appender, Rows, describe, open_rows
+from recmtl.data.storage.shuffle import shuffle
+from recmtl.data.storage.tally import Counter
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest, is_current, read_manifest, write_folder
 from recmtl.progress import SILENT, Progress

@@ -13,8 +13,8 @@ import numpy as np
 from recmtl.errors import RecmtlError
 from recmtl.evaluate.significance import Bootstrap, Estimate, Statistic, estimate, paired_bootstrap
 from recmtl.learn.metrics import Part, task_metrics
-from recmtl.learn.tasks import label_space
 from recmtl.learn.settings import LOWER_IS_BETTER
+from recmtl.learn.tasks import label_space
 from recmtl.schema import Task
 
 Row = dict[str, Any]  # a line of a table: column → number, word or None

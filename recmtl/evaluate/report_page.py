@@ -106,8 +106,8 @@ def _task(page: Page, sweep: Sweep, name: str) -> None:
     page.text(_meaning(task))
     metric = headline(task)
     others = ["logloss", "pcoc"] if task.type == "binary" else ["mae", "r2"]
-    columns = ["model", "", SHOWN[metric], "± seeds", "95 % interval", "to the best",
-               "95 % interval", "verdict", *(SHOWN.get(m, m) for m in others)]
+    columns = ["model", "", SHOWN[metric], "± seeds", "95 % interval", "difference",
+               "its 95 % interval", "verdict", *(SHOWN.get(m, m) for m in others)]
     for part in sweep.parts:
         found = _find(sweep, part, name)
         if not found:

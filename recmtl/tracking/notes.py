@@ -11,7 +11,7 @@ EXPERIMENT = """Models for the same log and the same tasks, one run a model and 
 
 - **Table icon** above the runs: `per_task.json` of the chosen runs side by side, a row a task.
 - **Chart icon**: a section a metric, a chart a task. `auc_valid` follows the epochs;
-  `auc_kept` (on valid) and `auc_test` are of the weights that were kept, drawn at their epoch.
+  `kept_auc_valid` and `auc_test` are of the weights that were kept, drawn at their epoch.
 - In a run, **Artifacts**: `report/report.html` compares all models; `gates/` shows which task leans
   on which expert.
 """
@@ -34,7 +34,8 @@ def run_note(report: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> s
     return "\n\n".join([*told, results, *warnings, _READ])
 
 
-_READ = """In brackets the 95 % interval. Verdicts are against the best model on the same rows: *tied with best* where the 95 %
-interval of the difference holds zero. PCOC is predicted over observed positives, 1 is right.
-Kind *trained*: the task has a loss; *tower*: its tower learns through another task's loss only;
-*derived*: computed from other tasks' scores. All models: `report/report.html` among the artifacts."""
+_READ = """In brackets the 95 % interval. Verdicts are against the best model on the same rows:
+*tied with best* where the interval of the difference holds zero. PCOC is predicted over observed
+positives, 1 is right. Kind *trained*: the task has a loss; *tower*: its tower learns through
+another task's loss only; *derived*: computed from other tasks' scores. All models:
+`report/report.html` among the artifacts."""

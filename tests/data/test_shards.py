@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recmtl.data import shuffle as shuffling
 from recmtl.data.encoder import Encoder
-from recmtl.data.rare import SHARE
-from recmtl.data.rowfiles import Appender, Rows, describe, open_rows, take_lists
 from recmtl.data.shards import Shards, write_shards
-from recmtl.data.shuffle import shuffle
+from recmtl.data.storage import shuffle as shuffling
+from recmtl.data.storage.rare import SHARE
+from recmtl.data.storage.rowfiles import Appender, Rows, describe, open_rows, take_lists
+from recmtl.data.storage.shuffle import shuffle
 from recmtl.errors import RecmtlError
 
 N = 600

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
-from recmtl.data.statistics import Scale
+from recmtl.data.encoding.statistics import Scale
 
 
 def fitted(values: list[float | None], transform: str) -> Scale:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recmtl.data.hashing import Buckets
+from recmtl.data.encoding.hashing import Buckets
 from recmtl.data.vocabulary import NULL, UNKNOWN, Vocabulary
 from recmtl.errors import RecmtlError
 

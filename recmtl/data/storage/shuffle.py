@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from recmtl.data.rowfiles import Appender, Rows, describe, open_rows, size_of
+from recmtl.data.storage.rowfiles import Appender, Rows, describe, open_rows, size_of
 
 BUCKET_BYTES = 1 << 26
 

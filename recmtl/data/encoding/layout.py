@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from recmtl.batch import Layout, Slot
-from recmtl.data.fitted import Rows, owner_of
-from recmtl.data.lookup import is_embedded, is_list
+from recmtl.data.encoding.fitted import Rows, owner_of
+from recmtl.data.encoding.lookup import is_embedded, is_list
 from recmtl.schema import Feature, Vector
 
 

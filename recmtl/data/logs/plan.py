@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import duckdb
 from sqlglot import exp
 
-from recmtl.data import values
 from recmtl.data.labels import Expression, parse
-from recmtl.data.moment import day_of, time_of
-from recmtl.data.table import Table, find, open_table
-from recmtl.data.values import Value, family
+from recmtl.data.logs import values
+from recmtl.data.logs.moment import day_of, time_of
+from recmtl.data.logs.table import Table, find, open_table
+from recmtl.data.logs.values import Value, family
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema import (
     Bag,

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 
 from recmtl.batch import Layout
-from recmtl.data.hashing import Buckets
-from recmtl.data.statistics import Scale
+from recmtl.data.encoding.hashing import Buckets
+from recmtl.data.encoding.statistics import Scale
 from recmtl.data.vocabulary import Vocabulary
 from recmtl.errors import RecmtlError
 from recmtl.folder import write_file

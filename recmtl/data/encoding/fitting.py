@@ -8,13 +8,13 @@ import duckdb
 from sqlglot import exp
 
 from recmtl.data.duck import connect, duck_errors
+from recmtl.data.encoding.fitted import Fitted, Rows, owner_of
+from recmtl.data.encoding.hashing import Buckets
+from recmtl.data.encoding.layout import layout_of
+from recmtl.data.encoding.lookup import id_type, is_embedded, occurrences
+from recmtl.data.encoding.statistics import Scale
 from recmtl.data.examples import Examples
-from recmtl.data.fitted import Fitted, Rows, owner_of
-from recmtl.data.hashing import Buckets
-from recmtl.data.layout import layout_of
-from recmtl.data.lookup import id_type, is_embedded, occurrences
 from recmtl.data.query import column, statement
-from recmtl.data.statistics import Scale
 from recmtl.data.vocabulary import RESERVED, Vocabulary
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest

@@ -5,9 +5,9 @@ from datetime import date
 import duckdb
 from sqlglot import exp
 
-from recmtl.data.plan import Plan, Side
+from recmtl.data.logs.plan import Plan, Side
+from recmtl.data.logs.values import Check, Value
 from recmtl.data.query import column, expression, statement
-from recmtl.data.values import Check, Value
 from recmtl.errors import RecmtlError
 
 Days = dict[date | None, dict[str, int]]  # day → file → rows
@@ -19,7 +19,8 @@ def check_values(db: duckdb.DuckDBPyConnection, plan: Plan) -> None:
         for name in plan.where.booleans:
             _refuse(db, Value("log", name, "", exp.null()), _ZERO_ONE, plan.where.where, exp.true())
     for label in plan.labels.values():
-        names = label.expression.booleans or (label.expression.columns if label.binary else ())
+        bare = label.binary and label.expression.bare  # kept as it is, so it must be 0 or 1 itself
+        names = label.expression.booleans or (label.expression.columns if bare else ())
         for name in names:
             value = Value("log", name, "", exp.null())
             _refuse(db, value, _ZERO_ONE, label.expression.where, plan.kept)

@@ -9,8 +9,8 @@ import pyarrow as pa
 from recmtl.data.duck import duck_errors
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import Examples
-from recmtl.data.rare import RareIds
-from recmtl.data.rowfiles import Rows
+from recmtl.data.storage.rare import RareIds
+from recmtl.data.storage.rowfiles import Rows
 from recmtl.schema import Problem
 from recmtl.seed import numpy_generator
 

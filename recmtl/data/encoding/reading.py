@@ -6,9 +6,9 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from recmtl.data import canonical
-from recmtl.data.fitted import Fitted
-from recmtl.data.lookup import cross, id_type, last_of
+from recmtl.data.encoding import canonical
+from recmtl.data.encoding.fitted import Fitted
+from recmtl.data.encoding.lookup import cross, id_type, last_of
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema import Bag, Cross, Feature, History, Numeric, Vector
 from recmtl.schema.features import columns_of

@@ -10,8 +10,8 @@ import duckdb
 from sqlglot import exp
 
 from recmtl.data.duck import duck_errors
+from recmtl.data.logs.values import family
 from recmtl.data.query import statement
-from recmtl.data.values import family
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema import Problem
 

@@ -4,9 +4,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlglot import exp
 
+from recmtl.data.logs.table import Table
+from recmtl.data.logs.values import family
 from recmtl.data.query import column, expression
-from recmtl.data.table import Table
-from recmtl.data.values import family
 from recmtl.errors import RecmtlError
 from recmtl.schema import Impressions
 

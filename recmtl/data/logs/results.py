@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 from sqlglot import exp
 
-from recmtl.data.plan import Plan
+from recmtl.data.logs.plan import Plan
 from recmtl.data.query import column, statement
 from recmtl.errors import RecmtlError
 from recmtl.schema import Problem

@@ -1,0 +1,1 @@
+"""The parts of the shards: the files, the shuffle that writes them, and reading ahead."""
