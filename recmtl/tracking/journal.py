@@ -105,7 +105,8 @@ def _final_metrics(lines: list[dict[str, Any]]) -> dict[str, float]:
 
 def _kept_epoch(run: Run) -> int:
     """The number of the epoch whose weights the bundle holds."""
-    return max(epoch["number"] for epoch in read_manifest(run.folder)["epochs"] if epoch["best"])
+    epochs = read_manifest(run.folder)["epochs"]
+    return int(max(epoch["number"] for epoch in epochs if epoch["best"]))
 
 
 def _log_gates(tracked: TrackedRun, run: Run, folder: Path) -> None:
