@@ -96,7 +96,7 @@ def promote_run(tracker: Tracker, run: Run, data: str) -> Version:
 
 def _final_metrics(lines: list[dict[str, Any]]) -> dict[str, float]:
     """Of the kept weights: all on test; on valid the headline, as its curve ends at another epoch."""
-    wanted = {"test": ("{}_test/{}", SHOWN), "valid": ("kept_{}_valid/{}", KEPT)}
+    wanted = {"test": ("{}_test/{}", SHOWN), "valid": ("kept_{}/{}", KEPT)}
     return {
         wanted[line["part"]][0].format(metric, line["task"]): float(f"{line[metric]:.6g}")
         for line in lines for metric in wanted[line["part"]][1] if line.get(metric) is not None

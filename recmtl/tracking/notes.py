@@ -11,7 +11,7 @@ EXPERIMENT = """Models for the same log and the same tasks, one run a model and 
 
 - **Table icon** above the runs: `per_task.json` of the chosen runs side by side, a row a task.
 - **Chart icon**: a section a metric, a chart a task. `auc_valid` follows the epochs;
-  `kept_auc_valid` and `auc_test` are of the weights that were kept, drawn at their epoch.
+  `kept_auc` (on valid) and `auc_test` are of the weights that were kept, drawn at their epoch.
 - In a run, **Artifacts**: `report/report.html` compares all models; `gates/` shows which task leans
   on which expert.
 """
