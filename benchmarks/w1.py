@@ -110,8 +110,9 @@ def race(log: Path, out: Path, blocks: int, length: int) -> dict[str, list[float
     ours = [sys.executable, str(HERE / "paced.py")]
     peer = [make_peer(), HERE / "peers" / "rechub.py", log, length]
     racers = {
-        PEERS[0]: peer,
-        PEERS[1]: [*peer, 1_000_000],
+        PEERS[0]: [*peer, "own"],
+        PEERS[1]: [*peer, "cut"],
+        PEERS[2]: [*peer, "cut", 1_000_000],
         "recmtl fp32": [*ours, HERE / "w1a.toml", beside(out / "w1a", "race-fp32"), length],
         "recmtl bf16": [*ours, half, beside(out / "w1a", "race-bf16"), length],
     }

@@ -1,10 +1,11 @@
 """torch-rechub's MMoE on W1a, in memory: steps on demand, timed.
 
-    python rechub.py W1 STEPS [USERS]     in an environment with torch-rechub 0.9.0 and pyarrow
+    python rechub.py W1 STEPS own|cut [USERS]     in an environment with torch-rechub 0.9.0 and pyarrow
 
 Prints "ready", then for each line on standard input trains STEPS steps with the library's own trainer
-and prints {"rows": …, "seconds": …}. Arrays lie in memory and are cut into batches by index, which
-spares the library its row-wise loader. USERS is a size for the table of users beyond those that occur.
+and prints {"rows": …, "seconds": …}. With `own` its DataGenerator makes the batches, as its
+documentation has it; with `cut` they are cut from the arrays by index, which spares it that row-wise
+loader. USERS is a size for the table of users beyond those that occur.
 """
 
 import json
@@ -22,6 +23,7 @@ import torch
 from torch_rechub.basic.features import DenseFeature, SparseFeature
 from torch_rechub.models.multi_task import MMOE
 from torch_rechub.trainers import MTLTrainer
+from torch_rechub.utils.data import DataGenerator
 
 IDS = ["user_id", "item_id", *(f"c{i:02d}" for i in range(14))]
 NUMBERS = [f"d{i}" for i in range(8)]
@@ -68,6 +70,16 @@ def batches(
             yield {name: values[chosen] for name, values in columns.items()}, labels[chosen]
 
 
+def own_batches(columns: dict[str, torch.Tensor], labels: torch.Tensor) -> Iterator[object]:
+    """The library's own loader without end."""
+    arrays = {name: values.numpy() for name, values in columns.items()}
+    made = DataGenerator(arrays, labels.numpy()).generate_dataloader(
+        x_val=arrays, y_val=labels, x_test=arrays, y_test=labels, batch_size=BATCH
+    )
+    while True:
+        yield from made[0]
+
+
 class Block:
     """So many of the next batches, as the trainer's loader."""
 
@@ -85,9 +97,10 @@ def main() -> None:
     folder, steps = Path(sys.argv[1]), int(sys.argv[2])
     torch.manual_seed(1)
     columns, labels, sizes = read(folder)
-    if len(sys.argv) > 3:
-        sizes["user_id"] = int(sys.argv[3])
-    trainer, source = build(sizes), batches(columns, labels)
+    if len(sys.argv) > 4:
+        sizes["user_id"] = int(sys.argv[4])
+    make = own_batches if sys.argv[3] == "own" else batches
+    trainer, source = build(sizes), make(columns, labels)
     print("ready", flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()

@@ -40,12 +40,16 @@ def log_model(run_id: str, bundle: Path, name: str) -> str:
     with _asking() as uri:
         client = connect(uri)
         mark = digest(read_manifest(bundle))
-        outputs = client.get_run(run_id).outputs
-        for output in outputs.model_outputs if outputs else ():
+        run = client.get_run(run_id)
+        for output in run.outputs.model_outputs if run.outputs else ():
             logged = client.get_logged_model(output.model_id)
             if logged.tags.get(_BUNDLE_TAG) == mark and str(logged.status) == "READY":
                 return f"models:/{logged.model_id}"
-        return _log(uri, run_id, bundle, {"name": name, "tags": {_BUNDLE_TAG: mark}})
+        # Made here, in the run's own experiment: left to itself, MLflow takes the process's active one.
+        made = client.create_logged_model(
+            run.info.experiment_id, name, run_id, {_BUNDLE_TAG: mark}, run.data.params
+        )
+        return _log(uri, run_id, bundle, made.model_id)
 
 
 def register(model_uri: str, name: str, tags: dict[str, str] | None = None) -> Version:
@@ -108,7 +112,7 @@ def _resolve(uri: str, model: str) -> Version:
     return Version(name, str(connect(uri).get_model_version(name, number).version))
 
 
-def _log(uri: str, run_id: str, bundle: Path, names: dict[str, object]) -> str:
+def _log(uri: str, run_id: str, bundle: Path, model_id: str) -> str:
     connect(uri)  # sets the defaults that must stand before mlflow is imported
     import mlflow.pyfunc
     from mlflow.models import Model
@@ -119,7 +123,7 @@ def _log(uri: str, run_id: str, bundle: Path, names: dict[str, object]) -> str:
     with pointing_at(uri), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it asks for an example: there is a signature
         info = Model.log(
-            artifact_path=None, flavor=mlflow.pyfunc, run_id=run_id, **names,
+            artifact_path=None, flavor=mlflow.pyfunc, run_id=run_id, model_id=model_id,
             python_model=str(here.with_name("pyfunc_model.py")), artifacts={"bundle": str(bundle)},
             code_paths=[str(Path(recmtl.__file__).parent)], pip_requirements=requirements(),
             signature=signature_of(bundle),

@@ -42,6 +42,15 @@ def test_the_champion_leads_back_to_the_bundle(run_id: str, bundle: Path) -> Non
     assert register(uri, "tiny") == version
 
 
+def test_the_model_lies_in_the_experiment_of_its_run(
+    store: str, run_id: str, bundle: Path, tmp_path: Path
+) -> None:
+    client = connect(store)
+    logged = client.get_logged_model(log_model(run_id, bundle, "esmm").removeprefix("models:/"))
+    assert logged.experiment_id == client.get_run(run_id).info.experiment_id != "0"
+    assert not (tmp_path / "mlruns").exists()
+
+
 def test_the_pyfunc_scores_a_frame_as_the_bundle_does_and_unpickles_nothing(
     store: str, run_id: str, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,11 +28,11 @@ class Experts(nn.Module):
         self.outputs = hidden[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = self.dropout(F.relu(F.linear(x, self.weight, self.bias)))  # (B, K·hidden[0])
+        wide = self.dropout(F.linear(x, self.weight, self.bias).relu_())  # (B, K·hidden[0])
         own = [net(part) for net, part in zip(self.above, wide.chunk(len(self.above), -1), strict=True)]
         return torch.stack(own, dim=1)
 
 
-def mix(gate: Tensor, experts: Tensor) -> Tensor:
-    """Σ_k gate[:, k] · experts[:, k]: (B, K), (B, K, H) → (B, H)."""
-    return torch.bmm(gate.to(experts.dtype).unsqueeze(1), experts).squeeze(1)
+def mix(gates: Tensor, experts: Tensor) -> Tensor:
+    """Σ_k gates[:, t, k] · experts[:, k] for every task t: (B, T, K), (B, K, H) → (B, T, H)."""
+    return torch.bmm(gates.to(experts.dtype), experts)

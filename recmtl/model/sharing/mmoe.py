@@ -1,8 +1,9 @@
 """Multi-gate mixture of experts: shared experts, and a gate per task that weighs them row by row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from recmtl.batch import Embedded, Shared
 from recmtl.model.sharing.experts import Experts, mix
@@ -26,8 +27,18 @@ class MultiGateExperts(SharingModule):
         self.outputs = self.experts.outputs
 
     def forward(self, embedded: Embedded) -> Shared:
-        distinct = {id(view): view for view in embedded.views.values()}
-        experts = {key: self.experts(view) for key, view in distinct.items()}  # (B, K, H) each
         gates = {t: gate(embedded.views[t]).float().softmax(-1) for t, gate in self.gates.items()}
-        views = {t: mix(gate, experts[id(embedded.views[t])]) for t, gate in gates.items()}
-        return Shared(views=views, gates=gates, details={"experts": next(iter(experts.values()))})
+        views: dict[str, Tensor] = {}
+        for same in _by_view(embedded.views, self.gates):
+            experts = self.experts(embedded.views[same[0]])  # (B, K, H)
+            mixed = mix(torch.stack([gates[task] for task in same], dim=1), experts)  # (B, T, H)
+            views |= zip(same, mixed.unbind(1), strict=True)
+        return Shared(views={task: views[task] for task in self.gates}, gates=gates)
+
+
+def _by_view(views: Mapping[str, Tensor], tasks: Iterable[str]) -> list[list[str]]:
+    """The tasks in groups that look at one tensor: all in one group where tables are shared."""
+    groups: dict[int, list[str]] = {}
+    for task in tasks:
+        groups.setdefault(id(views[task]), []).append(task)
+    return list(groups.values())
