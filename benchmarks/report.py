@@ -37,7 +37,7 @@ def write_report(
         "All processes live at once and train block by block in turns; a ratio is the median (least to "
         "most) over the blocks, each divided by the peer's block of the same turn. Bare rates depend on "
         "what else the machine does: compare the ratios. The peer's Adam touches every row of every "
-        "table at each step, so that its rate falls as tables grow. It stands here with its own loader, as its "
+        "table at each step, so that its rate falls as tables grow. Here it has its own loader, as its "
         "documentation trains (what a user gets); with batches cut for it from arrays in memory (its "
         "best case: recmtl's rate includes its own loader, from shards on disk); and so with a table of "
         "the million users that the log's source has rather than of those that occur on train.",

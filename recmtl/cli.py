@@ -95,7 +95,9 @@ def score(
 
 
 @app.command()
-def replay(spool: Annotated[Path, typer.Argument(help="OUT/tracking, or one run's folder in it")]) -> None:
+def replay(
+    spool: Annotated[Path, typer.Argument(help="OUT/tracking, or one run's folder in it")],
+) -> None:
     """Send to MLflow what could not be sent while it was away."""
     from recmtl.tracking.client import replay as send
 
