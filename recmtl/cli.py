@@ -77,9 +77,12 @@ def evaluate(
 
 
 @app.command()
-def promote(config: Config, out: Out = None, test: Test = True) -> None:
-    """Register the winner on valid in MLflow as champion."""
-    champion = pipeline.promote(config, _out(config, out), pipeline.Options(test=test))
+def promote(
+    config: Config, out: Out = None, model: Models = None, seed: Seeds = None, test: Test = True
+) -> None:
+    """Register the winner of `evaluate`, on valid, in MLflow as champion."""
+    options = pipeline.Options(model, seed, test=test)
+    champion = pipeline.promote(config, _out(config, out), options)
     print(f"{champion['uri']} is version {champion['version']}: {champion['model']}")
 
 

@@ -1,11 +1,12 @@
 """A whole run as one frozen value, read from one TOML file, with every cross-check."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from recmtl.errors import RecmtlError, nearest
 from recmtl.folder import digest
@@ -46,6 +47,14 @@ class Experiment(Problem):
     def digest(self) -> str:
         """Equal for equal configurations, wherever they lie: paths are taken unexpanded."""
         return digest(json.loads(self.model_dump_json()))
+
+    @field_validator("models")
+    @classmethod
+    def _models_have_plain_names(cls, models: dict[str, ModelConfig]) -> dict[str, ModelConfig]:
+        for name in models:  # it names a folder
+            if not re.fullmatch(r"\w[\w.-]*", name):
+                raise ValueError(f"{name!r} is no name: letters, digits, _, - and .")
+        return models
 
     @model_validator(mode="after")
     def _models_serve_the_tasks(self) -> "Experiment":

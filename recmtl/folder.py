@@ -37,7 +37,8 @@ def write_folder(path: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
     """Yield a temporary folder to fill; on success it becomes `path`, else it is removed.
 
     The manifest may be a dict that the body goes on filling: it is written last. An older folder at
-    `path` is replaced. Waits while another process writes the same path.
+    `path` is replaced. Waits while another process writes the same path. Raises RecmtlError where
+    `path` holds something else, which is left as it is.
     """
     path = Path(os.path.abspath(path))
     try:
@@ -45,6 +46,7 @@ def write_folder(path: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
         with _lock(path):
             temporary, old = _sibling(path, "tmp"), _sibling(path, "old")
             _recover(path, temporary, old)
+            _refuse_foreign(path)
             temporary.mkdir()
             try:
                 yield temporary
@@ -53,8 +55,7 @@ def write_folder(path: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
                     path.rename(old)
                 temporary.rename(path)
             finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-                shutil.rmtree(old, ignore_errors=True)
+                _recover(path, temporary, old)
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -123,11 +124,20 @@ def _sibling(path: Path, suffix: str) -> Path:
 
 
 def _recover(path: Path, temporary: Path, old: Path) -> None:
-    """Undo what a killed writer left: its half folder goes, a folder moved aside comes back."""
+    """Undo what a failed writer left: its half folder goes, a folder moved aside comes back."""
     if old.exists() and not path.exists():
         old.rename(path)
     shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """What has no manifest is somebody else's: it is not replaced."""
+    if path.is_file() or (path.is_dir() and not (path / MANIFEST).exists() and any(path.iterdir())):
+        raise RecmtlError(
+            "is there already and is no folder that recmtl wrote", where=path,
+            fix="choose another folder, or remove it",
+        )
 
 
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ OUT/examples → OUT/encoder, OUT/shards → OUT/models/MODEL/seed-N → OUT/eva
 
 import glob
 import json
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from recmtl.run import Prepared, Run
     from recmtl.scoring import Scorer
     from recmtl.tracking.client import Tracker
+
+_log = logging.getLogger("recmtl")
 
 
 @dataclass(frozen=True)
@@ -42,27 +45,25 @@ Config = str | Path | Experiment  # a configuration's file, or what was read fro
 
 def ingest(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
     """Parquet logs → OUT/examples: joined, labelled, by day."""
-    ingesting.ingest(_experiment(config), out / "examples", options.progress)
+    manifest = ingesting.ingest(_experiment(config), out / "examples", options.progress)
+    _warn(manifest["warnings"])
     return out / "examples"
 
 
 def encode(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
     """OUT/examples → OUT/encoder (fitted on train) and OUT/shards."""
+    from recmtl.current import encoder_key, open_examples
     from recmtl.data.encoder import Encoder
-    from recmtl.data.examples import Examples
     from recmtl.data.shards import write_shards
 
     experiment = _experiment(config)
-    examples = Examples.open(out / "examples")
-    key = digest([
-        read_manifest(out / "examples")["key"], experiment.data.split.model_dump(mode="json"),
-        {n: f.model_dump(mode="json") for n, f in examples.features.items()},
-        experiment.embedding.width,
-    ])
+    examples = open_examples(experiment, out)
+    key = encoder_key(experiment, examples)
     if not is_current(out / "encoder", key):
         with write_folder(out / "encoder", {"key": key}) as folder:
             Encoder.fit(experiment, examples, experiment.embedding.width, options.progress).save(folder)
     encoder = Encoder.load(out / "encoder")
+    _warn(encoder.warnings)
     seed = experiment.train.seeds[0]
     write_shards(experiment, examples, encoder, out / "shards", seed, options.progress)
     return out / "shards"
@@ -70,10 +71,11 @@ def encode(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
 
 def train(config: Config, out: Path, options: Options = DEFAULTS) -> list[Path]:
     """OUT/shards → OUT/models/MODEL/seed-N for every model and seed; finished ones are kept."""
+    from recmtl.current import open_prepared
     from recmtl.run import pick_device, train_run
 
     experiment = _experiment(config)
-    prepared, runs = _prepared(out), _runs(experiment, out, options)
+    runs, prepared = _runs(experiment, out, options), open_prepared(experiment, out)
     device = pick_device(options.device)
     for run in runs:
         with _listening(run, prepared, out, options) as listen:
@@ -86,14 +88,15 @@ def evaluate(config: Config, out: Path, options: Options = DEFAULTS) -> dict[str
 
     The test rows are scored once for a configuration and its data; a second call reads the first's.
     """
+    from recmtl.current import check_trained, evaluation_key, open_prepared
     from recmtl.evaluate.report import write_report
     from recmtl.gather import gather
     from recmtl.run import evaluate_run, pick_device
 
     experiment = _experiment(config)
-    prepared, runs = _prepared(out), _runs(experiment, out, options)
-    target = out / ("evaluation" if options.test else "validation")
-    key = digest([[run.key(prepared.digest) for run in runs], options.test])
+    runs, prepared = _runs(experiment, out, options), open_prepared(experiment, out)
+    check_trained(runs, prepared)
+    target, key = _evaluation(out, options), evaluation_key(runs, prepared, options.test)
     if not is_current(target, key):
         with write_folder(target, {"key": key}) as folder:
             scored = [folder / "scores" / run.model / f"seed-{run.seed}" for run in runs]
@@ -111,18 +114,25 @@ def evaluate(config: Config, out: Path, options: Options = DEFAULTS) -> dict[str
 
 
 def promote(config: Config, out: Path, options: Options = DEFAULTS) -> dict[str, Any]:
-    """Register the run that wins on valid in MLflow under the experiment's name, as `champion`."""
+    """Register the run that wins on valid in MLflow under the experiment's name, as `champion`.
+
+    Raises RecmtlError where the evaluation compares other models, or these as they were before.
+    """
+    from recmtl.current import check_trained, evaluation_key, open_prepared
     from recmtl.tracking.journal import promote_run
 
-    experiment = _experiment(config)
-    target = out / ("evaluation" if options.test else "validation")
+    experiment, target = _experiment(config), _evaluation(out, options)
     read_manifest(target)
+    runs, prepared = _runs(experiment, out, options), open_prepared(experiment, out)
+    check_trained(runs, prepared)
+    if not is_current(target, evaluation_key(runs, prepared, options.test)):
+        raise RecmtlError(
+            "compares other models, or these as they were before", where=target,
+            fix="run `recmtl evaluate` again, with the same --model and --seed",
+        )
     winner = json.loads((target / "report.json").read_text())["champion"]
-    run = next(
-        r for r in _runs(experiment, out, options)
-        if (r.model, r.seed) == (winner["model"], winner["seed"])
-    )
-    version = promote_run(_tracker(experiment, out), run, _prepared(out).digest)
+    run = next(r for r in runs if (r.model, r.seed) == (winner["model"], winner["seed"]))
+    version = promote_run(_tracker(experiment, out), run, prepared.digest)
     return {**winner, "name": experiment.name, "version": version.number,
             "uri": f"models:/{experiment.name}@champion"}
 
@@ -169,10 +179,13 @@ def find_parquet(inputs: str) -> list[Path]:
     return found
 
 
-def _prepared(out: Path) -> "Prepared":
-    from recmtl.run import Prepared
+def _evaluation(out: Path, options: Options) -> Path:
+    return out / ("evaluation" if options.test else "validation")
 
-    return Prepared(out / "examples", out / "encoder", out / "shards")
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        _log.warning("warning: %s", warning)
 
 
 def _runs(experiment: Experiment, out: Path, options: Options) -> list["Run"]:
@@ -180,12 +193,12 @@ def _runs(experiment: Experiment, out: Path, options: Options) -> list["Run"]:
 
     for name in options.models or ():
         if name not in experiment.models:
-            raise RecmtlError(f"no model {name!r}", where="--models",
+            raise RecmtlError(f"no model {name!r}", where="--model",
                               fix=nearest(name, experiment.models))
     return [
         Run(experiment, model, seed, out / "models" / model / f"seed-{seed}")
-        for model in options.models or experiment.models
-        for seed in options.seeds or experiment.train.seeds
+        for model in dict.fromkeys(options.models or experiment.models)
+        for seed in dict.fromkeys(options.seeds or experiment.train.seeds)
     ]
 
 

@@ -23,7 +23,7 @@ from recmtl.data.shards import Shards
 from recmtl.errors import RecmtlError
 from recmtl.evaluate.gates import gate_heat_map
 from recmtl.experiment import Experiment
-from recmtl.folder import digest, is_current, read_manifest, write_folder
+from recmtl.folder import digest, file_digest, is_current, read_manifest, write_folder
 from recmtl.learn.fit import Epoch, Objective, Parts, fit
 from recmtl.learn.predict import Predictions, predict
 from recmtl.learn.tasks import statistics
@@ -81,8 +81,12 @@ def pick_device(name: str) -> str:
     """`auto` is CUDA where there is a GPU. Raises RecmtlError for a device that is not there."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise RecmtlError("no CUDA device is visible to torch", where="--device", found=name)
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise RecmtlError("no such device", where="--device", expected="auto, cpu, cuda or cuda:N",
+                          found=name)
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise RecmtlError("no such CUDA device is visible to torch", where="--device", found=name)
     return name
 
 
@@ -174,5 +178,8 @@ def _save_bundle(run: Run, model: MultiTask, prepared: Prepared, folder: Path) -
     query = examples.select(run.experiment.data.split, "valid", list(bundle.encoder.columns))
     with connect() as connection:
         golden = connection.sql(f"{query} LIMIT {GOLDEN_ROWS}").to_arrow_table()
-    with write_folder(folder / "bundle", {"model": run.model, "seed": run.seed}) as made:
+    manifest: dict[str, Any] = {"model": run.model, "seed": run.seed}
+    with write_folder(folder / "bundle", manifest) as made:
         bundle.save(made, golden)
+        # Scores are stamped with the manifest's digest: other weights may have files of the same size.
+        manifest["weights"] = file_digest(made / "weights.safetensors")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiny_shop
+
 ROOT = Path(__file__).parent.parent
 BUNDLE = Path("out/models/mmoe/seed-1/bundle")
 
@@ -92,3 +94,15 @@ def test_scoring_prints_the_folder(finished: Path, tmp_path: Path) -> None:
     done = recmtl("score", finished / BUNDLE, finished / "log", out)
     assert (done.returncode, done.stdout.strip()) == (0, str(out))
     assert len(list(out.glob("*.parquet"))) == 4
+
+
+def test_an_empty_feature_is_a_warning_that_is_seen(tmp_path: Path) -> None:
+    frame = tiny_shop.log(400).assign(price=None, tags=None, recent=None, image=None)
+    config = tiny_shop.write(tmp_path, frame)
+    ingested = recmtl("ingest", config, "--out", tmp_path / "out")
+    assert ingested.returncode == 0, ingested.stderr
+    encoded = recmtl("encode", config, "--out", tmp_path / "out")
+    assert encoded.returncode == 0, encoded.stderr
+    for name in ("price", "tags", "recent", "image"):
+        assert f"warning: the column {name!r} has no value in any row" in ingested.stderr
+        assert f"warning: features.{name}: no row of train has a value" in encoded.stderr

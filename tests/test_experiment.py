@@ -202,3 +202,22 @@ def test_what_each_model_reports_is_told_apart() -> None:
     product = edited(models__mmoe__relation={"kind": "product"})
     esmm = Experiment.parse(product, root=Path()).models["mmoe"]
     assert esmm.reports(tasks) == {"ctr": "trained", "cvr": "tower", "ctcvr": "trained"}
+
+
+@pytest.mark.parametrize("name", ["c.tr", "c/tr", "", "-x"])
+def test_a_tasks_name_is_plain(name: str) -> None:
+    whole = edited(tasks={name: {"label": "click"}}, train__monitor=f"auc_valid/{name}")
+    whole["models"]["mmoe"]["loss"] = {name: 1.0}
+    with pytest.raises(RecmtlError, match="is no name"):
+        Experiment.parse(whole, Path())
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", ""])
+def test_a_models_name_is_a_folders(name: str) -> None:
+    with pytest.raises(RecmtlError, match="is no name"):
+        Experiment.parse(edited(models={name: content()["models"]["mmoe"]}), Path())
+
+
+def test_a_seed_stands_once() -> None:
+    with pytest.raises(RecmtlError, match=r"train\.seeds: \[1, 2, 1\]: a seed stands there twice"):
+        Experiment.parse(edited(train__seeds=[1, 2, 1]), Path())

@@ -157,3 +157,35 @@ def test_digests_follow_values_not_their_order(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc" * 100_000)
     expected = hashlib.blake2b(b"abc" * 100_000, digest_size=16).hexdigest()
     assert file_digest(tmp_path / "x") == expected
+
+
+def test_what_somebody_else_wrote_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("more")
+    for name in ("mine", "file"):
+        with pytest.raises(RecmtlError, match="no folder that recmtl wrote"):
+            fill(tmp_path / name, "new")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    assert (tmp_path / "file").read_text() == "more"
+    (tmp_path / "empty").mkdir()
+    fill(tmp_path / "empty", "new")
+    assert visible(tmp_path) == ["empty", "file", "mine"]
+
+
+def test_a_failure_at_the_very_end_leaves_the_older_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "out", "old")
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == ".out.tmp":
+            raise OSError("the disk is gone")
+        return rename(self, target)
+
+    with monkeypatch.context() as patch, pytest.raises(RecmtlError, match="the disk is gone"):
+        patch.setattr(Path, "rename", fail)
+        fill(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "data").read_text() == "old"
+    assert visible(tmp_path) == ["out"]

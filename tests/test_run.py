@@ -7,7 +7,7 @@ import pytest
 
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
-from recmtl.folder import is_current
+from recmtl.folder import is_current, read_manifest
 from recmtl.learn.fit import Epoch
 from recmtl.run import Prepared, Run, pick_device, train_run
 
@@ -97,3 +97,23 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     assert pick_device("auto") == "cpu"
     with pytest.raises(RecmtlError, match="cuda:3"):
         pick_device("cuda:3")
+
+
+@pytest.mark.parametrize("name", ["nonsense", "cpu:x", "CUDA", "", "cuda:99"])
+def test_a_device_that_does_not_exist_is_refused(name: str) -> None:
+    with pytest.raises(RecmtlError, match="--device"):
+        pick_device(name)
+
+
+def test_other_weights_are_stamped_otherwise(finished: Path, tmp_path: Path) -> None:
+    """Files of equal sizes do not make an equal model."""
+    other = run(finished, tmp_path / "run")
+    train = other.experiment.train.model_copy(update={"learning_rate": 0.002})
+    other = Run(other.experiment.model_copy(update={"train": train}), "mmoe", 1, tmp_path / "run")
+    train_run(other, prepared(finished), "cpu", ignore)
+    first, second = (
+        read_manifest(f / "bundle") for f in (finished / "out/models/mmoe/seed-1", other.folder)
+    )
+    size = "weights.safetensors"
+    assert first["files"][size] == second["files"][size]
+    assert first["weights"] != second["weights"]

@@ -44,7 +44,8 @@ def ingest(problem: Problem, out: Path, progress: Progress = SILENT) -> dict[str
             warnings = check_sides(db, plan)
             days = check_days(db, plan)
         manifest: dict[str, Any] = {
-            "key": key, "sources": _sources(db, files), "columns": {},
+            "key": key, "settings": settings_key(problem), "sources": _sources(db, files),
+            "columns": {},
             "features": {n: f.model_dump(mode="json") for n, f in plan.features.items()},
             "zone": problem.data.impressions.zone, "days": {}, "warnings": warnings,
         }
@@ -57,23 +58,33 @@ def ingest(problem: Problem, out: Path, progress: Progress = SILENT) -> dict[str
 
 
 def _key(problem: Problem, files: tuple[str, ...]) -> str:
-    """What the examples depend on: settings with unexpanded paths, and the files as they lie there."""
+    """What the examples depend on: the settings, and the files as they lie there."""
+    sides = [file for found in side_files(problem) for file in found]
+    states = [(Path(f).name, os.stat(f)) for f in (*files, *sides)]
+    found = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+    return digest({**_settings(problem), "files": found})
+
+
+def settings_key(problem: Problem) -> str:
+    """What the examples depend on in the configuration, whatever the files hold."""
+    return digest(_settings(problem))
+
+
+def _settings(problem: Problem) -> dict[str, Any]:
+    """With unexpanded paths."""
 
     def plain(value: BaseModel) -> Any:
         return value.model_dump(mode="json")
 
     data = problem.data
-    sides = [file for found in side_files(problem) for file in found]
-    states = [(Path(f).name, os.stat(f)) for f in (*files, *sides)]
-    return digest({
+    return {
         "format": FORMAT,
         "data": data.model_dump(mode="json", exclude={"split", "memory_limit"}),
         "hash": data.split.hash if isinstance(data.split, HashSplit) else (),
         "labels": problem.labels,
         "features": {n: plain(f) for n, f in problem.features.items()},
         "tasks": {n: plain(t) for n, t in problem.tasks.items()},
-        "files": [(name, state.st_size, state.st_mtime_ns) for name, state in states],
-    })
+    }
 
 
 def _sources(db: duckdb.DuckDBPyConnection, files: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ def write_shards(
     without rows, a binary task without positives on train, labels that break a product, and values
     that do not fit the encoder.
     """
-    key = _key(problem, examples, encoder, seed)
+    key = shards_key(problem, examples.manifest["key"], encoder.digest, seed)
     if is_current(out, key):
         return read_manifest(out)
     with closing(connect(problem.data.memory_limit)) as db:
@@ -125,10 +125,11 @@ class Shards:
         return pq.read_table(file)
 
 
-def _key(problem: Problem, examples: Examples, encoder: Encoder, seed: int) -> str:
+def shards_key(problem: Problem, examples: str, encoder: str, seed: int) -> str:
+    """What shards depend on; `examples` and `encoder` are the key and the digest of these two."""
     data = problem.data
     return digest([
-        FORMAT, examples.manifest["key"], encoder.digest, data.split.model_dump(), seed, data.keys,
+        FORMAT, examples, encoder, data.split.model_dump(), seed, data.keys,
         data.group, data.impressions.id, problem.labels,
         {name: task.model_dump() for name, task in problem.tasks.items()},
     ])

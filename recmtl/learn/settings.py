@@ -25,6 +25,13 @@ class TrainConfig(Config):
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1, description="each model, once a seed")
     precision: Literal["fp32", "bf16"] = "fp32"
 
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"{list(value)}: a seed stands there twice")
+        return value
+
     @field_validator("monitor")
     @classmethod
     def _names_a_metric(cls, value: str) -> str:

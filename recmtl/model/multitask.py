@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recmtl.batch import Batch, Layout, Output
+from recmtl.errors import RecmtlError
 from recmtl.model.embedding import Embedding
 from recmtl.model.mlp import Tower
 from recmtl.model.relation import Relation, derivable, derive
@@ -59,6 +60,10 @@ def build_model(
     Initialisation reads torch's global generator: seed it first (recmtl.seed.seed_everything).
     """
     names: Sequence[str] = config.towers_for(tasks)
+    taken = [name for name in names if hasattr(nn.ModuleDict(), name)]
+    if taken:
+        raise RecmtlError("torch has a use of its own for this name", where=f"[tasks] {taken[0]}",
+                          fix="give the task another name")
     table = Embedding(layout, names, embedding, config.effective_tables == "per_task")
     sharing = config.sharing.build(table.outputs, names)
     towers = {}

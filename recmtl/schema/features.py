@@ -9,8 +9,6 @@ from pydantic import Field, model_validator
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema.config import Config
 
-Kind = Literal["categorical", "bag", "history", "numeric", "vector", "cross"]
-
 
 class _Embedded(Config):
     """What all kinds share that look up rows of an embedding table."""

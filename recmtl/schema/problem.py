@@ -1,10 +1,11 @@
 """What ingest, check and encode need to know of a problem: everything but the models."""
 
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from recmtl.errors import nearest
 from recmtl.schema.config import Config, expand
@@ -26,6 +27,14 @@ class Problem(Config):
     def path(self, path: str) -> str:
         """A path of the file, with variables and the file's folder filled in."""
         return expand(path, self.root)
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_have_plain_names(cls, tasks: dict[str, Task]) -> dict[str, Task]:
+        for name in tasks:  # it is part of a metric's and of a weight's name, which dots and slashes part
+            if not re.fullmatch(r"\w[\w-]*", name):
+                raise ValueError(f"{name!r} is no name: letters, digits, _ and -")
+        return tasks
 
     @model_validator(mode="after")
     def _tasks_name_labels_and_tasks(self) -> "Problem":

@@ -144,5 +144,5 @@ def _asking(model: str | None = None) -> Iterator[str]:
         raise RecmtlError(
             f"MLflow: {(str(error).strip() or 'no answer').splitlines()[0]}", where=model or uri,
             fix="check the name and the alias, and that the server at MLFLOW_TRACKING_URI is up; "
-            "`recmtl train` registers a champion",
+            "`recmtl promote` registers a champion",
         ) from error

@@ -192,3 +192,12 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert "free space on the disk" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("out")) + list(tmp_path.glob(".out.tmp"))
+
+
+def test_an_infinite_number_to_predict(tmp_path: Path) -> None:
+    write(tmp_path / "log.parquet", {**ROWS, "spent": [1.0, float("inf"), 2.0, 3.0]})
+    message = refusal(
+        tmp_path, labels={"clicked": "click = 1", "spent": "spent"},
+        tasks={"value": {"label": "spent", "type": "regression", "given": "clicked"}},
+    )
+    assert "'spent' is infinite in 1 rows" in message and "[labels] spent" in message

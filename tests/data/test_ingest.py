@@ -216,3 +216,16 @@ def test_kuairand_agrees_with_polars(logs: Path, tmp_path: Path) -> None:
     assert len(rows(tmp_path / "out", "_row", part="test", split=experiment.data.split)) == 17600
     forbidden = {"is_click", "long_view", "play_time_ms", "profile_stay_time", "is_like"}
     assert not forbidden & examples.features.keys()
+
+
+def test_a_day_of_empty_lists_or_nulls_fits_the_other_days(tmp_path: Path) -> None:
+    """A file written on such a day does not know of what its lists would be."""
+    lists = {"full": [[1, 2], [3], [], None], "empty": [[], [], [], None], "null": [None] * 4}
+    for number, (name, values) in enumerate(lists.items()):
+        seen = pa.array(values, pa.list_(pa.null())) if name == "empty" else pa.array(values)
+        write(tmp_path / f"log{number}.parquet", {**ROWS, "seen": seen})
+    features = {"seen": {"kind": "history"}, "user": {"kind": "categorical"}}
+    ingest(problem(tmp_path, features=features), tmp_path / "out")
+    assert Examples.open(tmp_path / "out").columns["seen"] == "BIGINT[]"
+    found = [seen for (seen,) in rows(tmp_path / "out", "seen") if seen]
+    assert sorted(found) == [[1, 2], [3]]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from pydantic import BaseModel
 
+from recmtl.errors import RecmtlError
 from recmtl.learn.checkpoint import load_weights, save_weights
 from recmtl.learn.losses import task_loss
 from recmtl.learn.tasks import statistics
@@ -13,6 +14,7 @@ from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.model.relation import Relation
 from recmtl.model.sharing import Sharing
+from recmtl.schema import Task
 from recmtl.seed import seed_everything
 from tests.model.made_up import LAYOUT, TASKS, make_batch, permute
 
@@ -119,3 +121,10 @@ def test_product_without_a_declared_product_is_refused(sharing: str) -> None:
         "sharing": {"kind": sharing}, "relation": {"kind": "product"}, "loss": {"ctr": 1.0},
     }).refusal(tasks)
     assert refused is not None and "no task declares a product" in refused
+
+
+@pytest.mark.parametrize("name", ["items", "type", "training"])
+def test_a_task_that_torch_could_not_hold_is_refused(name: str) -> None:
+    config = ModelConfig.model_validate({"sharing": {"kind": "shared_bottom"}, "loss": {name: 1.0}})
+    with pytest.raises(RecmtlError, match=rf"\[tasks\] {name}"):
+        build_model(config, EmbeddingConfig(), LAYOUT, {name: Task(label="click")})

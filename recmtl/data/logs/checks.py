@@ -24,6 +24,9 @@ def check_values(db: duckdb.DuckDBPyConnection, plan: Plan) -> None:
         for name in names:
             value = Value("log", name, "", exp.null())
             _refuse(db, value, _ZERO_ONE, label.expression.where, plan.kept)
+        for check in label.checks:
+            value = Value("log", label.expression.columns[0], "", exp.null())
+            _refuse(db, value, check, label.expression.where, plan.kept)
     keys = [value for side in plan.sides for pair in side.keys for value in pair]
     for value in (*plan.values, *keys, *([plan.weight] if plan.weight else [])):
         for check in value.checks:

@@ -10,7 +10,7 @@ from recmtl.data.labels import Expression, parse
 from recmtl.data.logs import values
 from recmtl.data.logs.moment import day_of, time_of
 from recmtl.data.logs.table import Table, find, open_table
-from recmtl.data.logs.values import Value, family
+from recmtl.data.logs.values import Check, Value, family
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema import (
     Bag,
@@ -42,6 +42,7 @@ class Label:
     expression: Expression
     read: exp.Expr
     binary: bool
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _label(problem: Problem, log: Table, name: str) -> Label:
         task.given == name or (task.label == name and task.type == "binary")
         for task in problem.tasks.values()
     )
-    return Label(expression, value.read, binary)
+    return Label(expression, value.read, binary, value.checks)
 
 
 def _number(log: Table, column: str, where: str) -> Value:

@@ -44,9 +44,9 @@ class Table:
                 f"no column {column!r}, which other files of {self.where} have",
                 where=lacking[0], fix=f"{used_by} reads it in every file",
             )
-        first = next((f for f in self.files if family(found[f]) != "null"), self.files[0])
+        first = next((f for f in self.files if _is_known(found[f])), self.files[0])
         for file in self.files:
-            if family(found[file]) not in ("null", family(found[first])):
+            if _is_known(found[file]) and family(found[file]) != family(found[first]):
                 raise RecmtlError(
                     f"the column {column!r} has type {found[file]}", where=file,
                     expected=f"{found[first]}, as in {first}",
@@ -55,8 +55,13 @@ class Table:
         return max((found[file] for file in self.files), key=_width)
 
 
+def _is_known(kind: str) -> bool:
+    """Not where a file holds nulls, or empty lists, alone: it says nothing of the type."""
+    return family(kind) not in ("null", "list of null")
+
+
 def _width(kind: str) -> int:
-    return _BY_WIDTH.index(kind) if kind in _BY_WIDTH else len(_BY_WIDTH) * (family(kind) != "null")
+    return _BY_WIDTH.index(kind) if kind in _BY_WIDTH else len(_BY_WIDTH) * _is_known(kind)
 
 
 def find(problem: Problem, patterns: Iterable[str], where: str) -> tuple[str, ...]:

@@ -71,6 +71,8 @@ def identity(table: str, name: str, kind: str, where: str) -> Value:
 def identities(table: str, name: str, kind: str, where: str, separator: str | None) -> Value:
     """Several ids: a list column, or with a separator a string (its empty items fall away)."""
     group, source = family(kind), column(name, table)
+    if group == "null":
+        return Value(table, name, "VARCHAR[]" if separator else "BIGINT[]", exp.null())
     if separator is not None and group == "text":
         read = expression(
             "values", "ids_of_separated", value=source, separator=exp.convert(separator)
@@ -105,6 +107,8 @@ def number(table: str, name: str, kind: str, where: str) -> Value:
 
 def vector(table: str, name: str, kind: str, where: str, size: int) -> Value:
     """A list of `size` floats."""
+    if family(kind) in ("null", "list of null"):
+        return Value(table, name, "FLOAT[]", exp.null())
     if family(kind) not in ("list of float", "list of integer"):
         raise _unfit(where, name, kind, f"a list of {size} numbers")
     bad = Check(
