@@ -17,7 +17,8 @@ def show(report: Report) -> None:
     )
     create_markdown_artifact(summary(report), key="summary", description=report["name"])
     for name, page in report["run_urls"].items():
-        create_link_artifact(str(page), name, key="mlflow-run", description=f"{name} in MLflow")
+        if page is not None:  # MLflow was away: its run follows when the spool is replayed
+            create_link_artifact(page, name, key="mlflow-run", description=f"{name} in MLflow")
 
 
 def show_champion(champion: Report, report: Report) -> None:

@@ -4,6 +4,7 @@ A folder is written under a temporary name beside its final one and renamed when
 that has its `manifest.json` is whole; one that lacks it is not ours or not finished.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -103,10 +104,11 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> RecmtlError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    advice = "free space on the disk or choose another folder" if full else "choose another folder"
     return RecmtlError(
         f"could not be written: {error.strerror or error}",
-        where=path,
-        fix="free space on the disk or choose another folder; nothing was left there",
+        where=path, found=error.filename, fix=f"{advice}; nothing was left there",
     )
 
 

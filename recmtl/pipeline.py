@@ -38,6 +38,11 @@ class Options:
     test: bool = True  # evaluate: read the test rows
     progress: Progress = SILENT
 
+    @property
+    def partial(self) -> bool:
+        """Whether only some of the file's models or seeds are meant."""
+        return bool(self.models or self.seeds)
+
 
 DEFAULTS = Options()
 Config = str | Path | Experiment  # a configuration's file, or what was read from it
@@ -87,6 +92,8 @@ def evaluate(config: Config, out: Path, options: Options = DEFAULTS) -> dict[str
     """Finished runs → OUT/evaluation: comparison on valid and test, report.html and report.json.
 
     The test rows are scored once for a configuration and its data; a second call reads the first's.
+    A part of the models or seeds is compared in a folder of its own and not shown in MLflow, where
+    it would take the place of the whole comparison.
     """
     from recmtl.current import check_trained, evaluation_key, open_prepared
     from recmtl.evaluate.report import write_report
@@ -106,7 +113,7 @@ def evaluate(config: Config, out: Path, options: Options = DEFAULTS) -> dict[str
             parts = {"valid": [run.folder for run in runs]} | ({"test": scored} if options.test else {})
             write_report(folder, gather(experiment, runs, prepared, parts))  # type: ignore[arg-type]
     report: dict[str, Any] = json.loads((target / "report.json").read_text())
-    if options.track:
+    if options.track and not options.partial:
         from recmtl.tracking.journal import log_evaluation
 
         report["run_urls"] = log_evaluation(_tracker(experiment, out), runs, prepared.digest, target)
@@ -180,7 +187,9 @@ def find_parquet(inputs: str) -> list[Path]:
 
 
 def _evaluation(out: Path, options: Options) -> Path:
-    return out / ("evaluation" if options.test else "validation")
+    name = "evaluation" if options.test else "validation"
+    chosen = digest([options.models, options.seeds])
+    return out / (f"{name}-{chosen}" if options.partial else name)
 
 
 def _warn(warnings: Sequence[str]) -> None:

@@ -2,12 +2,8 @@
 
 import hashlib
 import random
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
 
 
 def stream(seed: int, *names: object) -> int:
@@ -19,13 +15,6 @@ def stream(seed: int, *names: object) -> int:
 def numpy_generator(seed: int, *names: object) -> np.random.Generator:
     """NumPy's generator for one purpose."""
     return np.random.default_rng(stream(seed, *names))
-
-
-def torch_generator(seed: int, *names: object) -> "torch.Generator":
-    """torch's CPU generator for one purpose."""
-    import torch
-
-    return torch.Generator().manual_seed(stream(seed, *names))
 
 
 def seed_everything(seed: int, *names: object) -> None:

@@ -60,12 +60,20 @@ def test_another_schedule_is_trained_first(finished: Path, tmp_path: Path, out: 
         pipeline.evaluate(other, out, QUIET)
 
 
-def test_only_what_was_compared_is_promoted(finished: Path, out: Path) -> None:
-    with pytest.raises(RecmtlError, match=r"compares other models[^$]*recmtl evaluate"):
+def test_a_part_of_the_models_is_compared_in_a_folder_of_its_own(finished: Path, out: Path) -> None:
+    whole = (out / "evaluation" / "manifest.json").read_text()
+    with pytest.raises(RecmtlError, match="no finished folder here"):
         pipeline.promote(finished / "shop.toml", out, ONE)
-    pipeline.evaluate(finished / "shop.toml", out, ONE)
+    report = pipeline.evaluate(finished / "shop.toml", out, ONE)
+    assert {line["model"] for line in report["models"]} == set(ONE.models or ())
+    assert (out / "evaluation" / "manifest.json").read_text() == whole
+
+
+def test_only_what_was_compared_is_promoted(finished: Path, tmp_path: Path, out: Path) -> None:
+    other = changed(finished, tmp_path, "epochs     = 2", "epochs     = 1")
+    pipeline.train(other, out, QUIET)
     with pytest.raises(RecmtlError, match=r"compares other models[^$]*recmtl evaluate"):
-        pipeline.promote(finished / "shop.toml", out, QUIET)
+        pipeline.promote(other, out, QUIET)
 
 
 def test_a_model_named_twice_is_compared_once(finished: Path, out: Path) -> None:

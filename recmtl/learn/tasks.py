@@ -45,9 +45,15 @@ def statistics(
                 where=f"task {name}", expected=f"0 and 1 in label {task.label!r}",
                 fix="check the label's expression, `given` and the split",
             )
+        share = float(np.asarray(weight)[space].sum(dtype=np.float64) / len(weight))
+        if share == 0.0:
+            raise RecmtlError(
+                "nothing to learn: every row of its label space has weight 0", where=f"task {name}",
+                fix="check the column that [data] weight names",
+            )
         found[name] = TaskStatistics(
             rows=int(label.size),
-            share=float(np.asarray(weight)[space].sum(dtype=np.float64) / len(weight)),
+            share=share,
             mean=float(label.mean()),
             std=float(label.std()) or 1.0,
         )

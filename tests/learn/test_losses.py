@@ -65,3 +65,9 @@ def test_a_label_that_never_changes_is_refused(converted: list[float]) -> None:
     labels = {"click": np.ones(3), "converted": np.array(converted, dtype=float)}
     with pytest.raises(RecmtlError, match="task cvr: nothing to learn"):
         statistics({"cvr": CVR}, labels, np.ones(3))
+
+
+def test_a_label_space_without_weight_is_refused() -> None:
+    labels = {"click": np.ones(3), "converted": np.array([1.0, 0.0, 1.0])}
+    with pytest.raises(RecmtlError, match="every row of its label space has weight 0"):
+        statistics({"cvr": CVR}, labels, np.zeros(3))

@@ -123,7 +123,7 @@ def vector(table: str, name: str, kind: str, where: str, size: int) -> Value:
 def _whole(kind: str, elements: bool = False) -> tuple[Check, ...]:
     if family(kind) == "float":
         return (Check(
-            expression("conditions", "not_whole"), "is not a whole number below 2^63",
+            expression("conditions", "not_whole"), "is not a whole number that a float holds (2^53)",
             'whole numbers, as ids are (or kind = "numeric")', elements,
         ),)
     if kind in _WIDE:

@@ -4,7 +4,7 @@ SELECT
     value IS NOT NULL AND read IS NULL AS unreadable,
     NOT CAST(value AS DOUBLE) IN (0, 1) AS not_boolean,
     NOT isnan(CAST(value AS DOUBLE)) AND (
-        isinf(CAST(value AS DOUBLE)) OR value <> trunc(value) OR abs(value) >= 9223372036854775808.0
+        isinf(CAST(value AS DOUBLE)) OR value <> trunc(value) OR abs(value) > 9007199254740992.0
     ) AS not_whole,
     value > 9223372036854775807 OR value < -9223372036854775808 AS too_large,
     isinf(CAST(value AS DOUBLE)) AS infinite,
