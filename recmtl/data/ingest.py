@@ -17,7 +17,7 @@ from sqlglot import exp
 from recmtl.data.duck import connect, duck_errors
 from recmtl.data.logs.checks import Days, check_days, check_sides, check_values, matches
 from recmtl.data.logs.plan import Plan, make_plan, side_files
-from recmtl.data.logs.results import check_products, empty_features, label_counts
+from recmtl.data.logs.results import empty_features, label_counts
 from recmtl.data.logs.table import find, naming_damage, narrow
 from recmtl.data.query import statement, text, tree
 from recmtl.folder import digest, file_digest, is_current, read_manifest, write_folder
@@ -52,7 +52,6 @@ def ingest(problem: Problem, out: Path, progress: Progress = SILENT) -> dict[str
         with write_folder(out, manifest) as folder, duck_errors(out):
             with naming_damage(db, plan.files):
                 _write(db, plan, days, folder, manifest, progress)
-            check_products(db, problem, folder)
             warnings += empty_features(db, plan, folder)
     return read_manifest(out)
 

@@ -156,14 +156,6 @@ def test_vectors_of_another_size(tmp_path: Path) -> None:
     assert "'v' has not 1 numbers in 1 rows" in message
 
 
-def test_a_product_that_the_data_breaks(tmp_path: Path) -> None:
-    tasks = {"ctr": {"label": "clicked"}, "cvr": {"label": "converted", "given": "clicked"},
-             "ctcvr": {"label": "converted", "product": ["ctr", "cvr"]}}
-    write(tmp_path / "log.parquet", {**ROWS, "bought": [1, 1, 0, 0]})
-    message = refusal(tmp_path, tasks=tasks, labels={"clicked": "click", "converted": "bought"})
-    assert "'converted' is 1 in 1 rows where 'clicked' is 0" in message
-
-
 FULL = """
 import resource, sys
 from pathlib import Path

@@ -169,11 +169,7 @@ def test_unusable_parts_are_refused_before_anything_is_written(
 def test_a_broken_product_is_refused_with_a_row(ingested: Callable[..., Any], tmp_path: Path) -> None:
     click = np.arange(N) % 2
     bought = np.where((click == 1) | np.isin(np.arange(N), [40, 90]), 1, 0)
-    problem, examples = ingested(
-        log(click=click, bought=bought), FEATURES,
-        **(SECTIONS | {"tasks": {"ctr": {"label": "click"}}}),
-    )
-    problem = type(problem).model_validate({**problem.model_dump(), "tasks": SECTIONS["tasks"]})
+    problem, examples = ingested(log(click=click, bought=bought), FEATURES, **SECTIONS)
     encoder = Encoder.fit(problem, examples, 8)
     with pytest.raises(
         RecmtlError, match=r"\[tasks\] ctcvr: 'bought' is 1 in 2 rows where 'click' is 0[\s\S]*row 40 of"

@@ -1,6 +1,5 @@
-"""What is checked and counted on examples once written: label counts, empty features, broken products."""
+"""What is counted on examples once written: label counts, empty features."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -8,8 +7,6 @@ from sqlglot import exp
 
 from recmtl.data.logs.plan import Plan
 from recmtl.data.query import column, statement
-from recmtl.errors import RecmtlError
-from recmtl.schema import Problem
 
 
 def label_counts(
@@ -34,23 +31,6 @@ def empty_features(db: duckdb.DuckDBPyConnection, plan: Plan, folder: Path) -> l
         f"the column {value.column!r} has no value in any row"
         for value in plan.values if value.column in empty
     ]
-
-
-def check_products(db: duckdb.DuckDBPyConnection, problem: Problem, folder: Path) -> None:
-    """Raise RecmtlError where a product's later label is 1 on a row whose earlier label is 0."""
-    for name, task in problem.tasks.items():
-        labels = [problem.tasks[factor].label for factor in task.product]
-        for earlier, later in pairwise(labels):
-            row = db.execute(statement(
-                "breaks", earlier=column(earlier), later=column(later),
-                part=_read(str(folder / "*" / "*.parquet")),
-            )).fetchone()
-            if row and row[0]:
-                raise RecmtlError(
-                    f"{later!r} is 1 in {row[0]:,} rows where {earlier!r} is 0: no product",
-                    where=f"[tasks] {name}",
-                    fix=f'define the later label as "{problem.labels[earlier]} and …"',
-                )
 
 
 def _read(files: str) -> exp.Expr:
