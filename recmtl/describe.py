@@ -4,12 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from recmtl.data.labels import parse
 from recmtl.experiment import Experiment
+from recmtl.schema.features import columns_of, resolve_features
 
 
 def describe(config: Path) -> str:
-    """The file in words: sources, labels, features by kind, and what each model reports."""
+    """The file in words: sources, labels, features by kind, and what each model reports.
+
+    Raises RecmtlError for what the file alone gives away: a wrong key or expression, a leak.
+    """
     experiment = Experiment.read(config)
+    _refuse_leaks(experiment)
     data = experiment.data
     lines = [f"{experiment.name} ({experiment.digest})"]
     lines += [f"  log       {experiment.path(path)}" for path in data.impressions.paths]
@@ -24,6 +30,19 @@ def describe(config: Path) -> str:
         for name, model in experiment.models.items()
     ]
     return "\n".join([*lines, "", table(["model", *experiment.tasks], rows)])
+
+
+def _refuse_leaks(experiment: Experiment) -> None:
+    """Features named outright against labels and outcomes; patterns need the log's columns."""
+    named = {n: f for n, f in experiment.features.items() if not any(sign in n for sign in "*?[")}
+    inputs = {
+        column: label
+        for label, text in experiment.labels.items()
+        for column in parse(f"labels.{label}", text).columns
+    }
+    columns = tuple(c for name, feature in named.items() for c in columns_of(name, feature))
+    apart = tuple(c for c in columns if c not in experiment.labels)
+    resolve_features(named, columns, experiment.forbidden(inputs, apart))
 
 
 def per_task_text(report: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from recmtl.describe import describe
+from recmtl.errors import RecmtlError
 from tests import tiny_shop
 
 ROOT = Path(__file__).parent.parent
@@ -106,3 +108,14 @@ def test_an_empty_feature_is_a_warning_that_is_seen(tmp_path: Path) -> None:
     for name in ("price", "tags", "recent", "image"):
         assert f"warning: the column {name!r} has no value in any row" in ingested.stderr
         assert f"warning: features.{name}: no row of train has a value" in encoded.stderr
+
+
+@pytest.mark.parametrize("feature", ["click", "clicked", "bought", "seconds"])
+def test_check_refuses_a_leak_that_the_file_gives_away(
+    finished: Path, tmp_path: Path, feature: str
+) -> None:
+    text, leaking = (finished / "shop.toml").read_text(), tmp_path / "leak.toml"
+    line = f'{feature} = {{ kind = "categorical" }}'
+    leaking.write_text(text.replace("[features]\n", f"[features]\n{line}\n"))
+    with pytest.raises(RecmtlError, match="the model would read the answer"):
+        describe(leaking)

@@ -104,24 +104,25 @@ def resolve_features(
     resolved: dict[str, Feature] = {}
     for name, feature in features.items():
         if any(sign in name for sign in "*?["):
-            matches = [c for c in known if fnmatchcase(c, name) and c not in forbidden]
+            every = [c for c in known if fnmatchcase(c, name)]
+            matches = [c for c in every if c not in forbidden]
             if not matches:
                 raise RecmtlError(
-                    "the pattern matches no column that may be a feature",
-                    where=f"[features] {name!r}", found=", ".join(known),
+                    "the pattern matches no column that may be a feature", where=f"[features] {name!r}",
+                    found="; ".join(f"{c} is {forbidden[c]}" for c in every) or ", ".join(known),
                 )
             resolved |= {c: feature for c in matches if c not in features}
             continue
         for column in columns_of(name, feature):
-            if column not in known:
-                raise RecmtlError(
-                    f"no column {column!r} in the log or its side tables",
-                    where=f"[features] {name}", fix=nearest(column, known),
-                )
             if column in forbidden:
                 raise RecmtlError(
                     f"the column {column!r} is {forbidden[column]}: the model would read the answer",
                     where=f"[features] {name}", fix="remove the feature",
+                )
+            if column not in known:
+                raise RecmtlError(
+                    f"no column {column!r} in the log or its side tables",
+                    where=f"[features] {name}", fix=nearest(column, known),
                 )
         resolved[name] = feature
     return resolved

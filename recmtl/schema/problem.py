@@ -70,6 +70,7 @@ class Problem(Config):
             c: "an outcome ([data] outcomes)"
             for c in columns if any(fnmatchcase(c, pattern) for pattern in self.data.outcomes)
         }
+        reasons |= {label: f"the label {label!r} itself" for label in self.labels if label not in columns}
         reasons |= {c: f"an input of the label {label!r}" for c, label in label_columns.items()}
         return reasons
 

@@ -146,6 +146,9 @@ def test_null_and_absurd_times(tmp_path: Path) -> None:
     write(tmp_path / "log.parquet", {**ROWS, "t": [1651507200] * 4})
     timed["unit"] = "ms"
     assert "1970" in refusal(tmp_path, data={"impressions": timed})
+    write(tmp_path / "log.parquet", {**ROWS, "t": [1651507200000] * 4})
+    message = refusal(tmp_path, data={"impressions": {**timed, "unit": "s"}})  # in the year 54305
+    assert "days from 1990 to 2100" in message and "4 of them in" in message
     timed["zone"] = "Middle/Earth"
     assert "no time zone 'Middle/Earth'" in refusal(tmp_path, data={"impressions": timed})
 

@@ -44,6 +44,7 @@ def test_outcomes_and_label_inputs_are_forbidden_with_their_reason() -> None:
         {"is_click": "click"}, ("user", "is_click", "is_like", "stay_time", "time_stay")
     )
     assert reasons == {
+        "click": "the label 'click' itself",
         "is_click": "an input of the label 'click'",
         "is_like": "an outcome ([data] outcomes)",
         "stay_time": "an outcome ([data] outcomes)",

@@ -70,12 +70,16 @@ def check_days(db: duckdb.DuckDBPyConnection, plan: Plan) -> Days:
             "no rows to keep", where=plan.log.where, found=f"{len(plan.log.files)} files",
             fix=f"check {plan.where.where}" if plan.where else None,
         )
-    odd = [d for d in days if d is not None and not 1990 <= d.year <= 2100]
-    if odd:
-        raise RecmtlError(
-            f"the log has impressions of {odd[0]}", where=f"{plan.log.where} ({days[odd[0]]})",
-            expected="days from 1990 to 2100", fix="check unit, time and day",
-        )
+    for found, files in days.items():
+        # DuckDB gives days beyond the year 9999 as text
+        if found is not None and not (isinstance(found, date) and 1990 <= found.year <= 2100):
+            file, rows = next(iter(files.items()))
+            raise RecmtlError(
+                f"the log has impressions of {found}", where=plan.log.where,
+                expected="days from 1990 to 2100",
+                found=f"{rows:,} of them in {file}, in {len(files)} files in all",
+                fix="check unit, time and day",
+            )
     return days
 
 
