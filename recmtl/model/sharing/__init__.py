@@ -4,6 +4,7 @@ The classes here hold options only, so that a file can be checked where there is
 A module takes `Embedded` and gives `Shared`: one view per task, and gates where it has them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -19,16 +20,16 @@ Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class SharingConfig(Config):
+class SharingConfig(Config, ABC):
     """What all sharings have: the hidden layers of their networks."""
 
     tables: ClassVar[Tables | None] = None  # set where a sharing only makes sense with one kind
     hidden: Widths = (256, 128)
     dropout: Dropout = 0.0
 
+    @abstractmethod
     def build(self, inputs: int, tasks: Sequence[str]) -> "SharingModule":
         """The module for views of `inputs` columns and the named towers."""
-        raise NotImplementedError(type(self).__name__)
 
 
 class Separate(SharingConfig):

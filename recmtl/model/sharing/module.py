@@ -1,14 +1,17 @@
 """What every sharing's module is: Embedded in, Shared out, with the width of its views."""
 
+from abc import ABC, abstractmethod
+
 from torch import nn
 
 from recmtl.batch import Embedded, Shared
 
 
-class SharingModule(nn.Module):
+class SharingModule(nn.Module, ABC):
     """Gives each tower a view (B, outputs) of the embedded batch."""
 
     outputs: int
 
+    @abstractmethod
     def forward(self, embedded: Embedded) -> Shared:
-        raise NotImplementedError(type(self).__name__)
+        """The views, and the gates that made them where there are any."""
