@@ -113,6 +113,7 @@ def race(log: Path, out: Path, blocks: int, length: int) -> dict[str, list[float
         PEERS[0]: [*peer, "own"],
         PEERS[1]: [*peer, "cut"],
         PEERS[2]: [*peer, "cut", 1_000_000],
+        PEERS[3]: [*peer, "own", 1_000_000],
         "recmtl fp32": [*ours, HERE / "w1a.toml", beside(out / "w1a", "race-fp32"), length],
         "recmtl bf16": [*ours, half, beside(out / "w1a", "race-bf16"), length],
     }

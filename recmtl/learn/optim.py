@@ -78,7 +78,7 @@ def build_optimizers(
     if dense:
         optimizers.append(
             torch.optim.AdamW(
-                dense, config.learning_rate, weight_decay=config.weight_decay, foreach=True
+                dense, config.learning_rate, weight_decay=config.weight_decay, fused=True
             )
         )
     return optimizers

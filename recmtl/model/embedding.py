@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recmtl.batch import Batch, Embedded, Layout, Ragged
 from recmtl.model.settings import EmbeddingConfig
@@ -13,8 +14,8 @@ from recmtl.model.settings import EmbeddingConfig
 class Lookup(torch.autograd.Function):
     """table[rows], whose gradient is a coalesced sparse tensor: each row touched stands in it once.
 
-    One sort of the rows and one indexed addition, where a dense gradient would touch the whole table
-    and torch's own sparse one would be merged later at twice the cost.
+    One sort of the rows and one pass over their gradients, where a dense gradient would touch the
+    whole table and torch's own sparse one would be merged later at twice the cost.
     """
 
     @staticmethod
@@ -26,14 +27,25 @@ class Lookup(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (rows,) = ctx.saved_tensors
-        distinct, position = torch.unique(rows, return_inverse=True)
-        merged = gradient.new_zeros(distinct.numel(), gradient.shape[1])
-        merged.index_add_(0, position, gradient)
+        distinct, merged = merge(rows, gradient)
         sparse = torch.sparse_coo_tensor(
             distinct.long().unsqueeze(0), merged, ctx.table_size,
             is_coalesced=True, check_invariants=False,
         )
         return sparse, None
+
+
+def merge(rows: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows (N,) with values (N, W) → each row once, rising, and the sum of its values.
+
+    The sum over a sorted order is what an embedding bag computes, vectorised and on all cores.
+    """
+    ordered, order = rows.sort(stable=True)
+    first = torch.ones_like(ordered, dtype=torch.bool)
+    torch.ne(ordered[1:], ordered[:-1], out=first[1:])
+    starts = first.nonzero().squeeze(1)
+    merged = F.embedding_bag(order, values, starts, mode="sum")
+    return ordered[starts], merged
 
 
 class Embedding(nn.Module):
@@ -88,11 +100,17 @@ class Embedding(nn.Module):
         return ([slots] if columns else []), pooled
 
     def _join(self, slots: list[Tensor], lists: list[Tensor], batch: Batch) -> Tensor:
-        embedded = torch.cat([s.flatten(1) for s in slots] + lists, dim=1) if slots or lists else None
-        parts = [] if embedded is None else [self.dropout(embedded)]
-        if batch.dense.shape[1]:
-            parts.append(batch.dense.to(parts[0].dtype) if parts else batch.dense)
-        return torch.cat(parts, dim=1)
+        """All columns side by side, in the precision that the layers above compute in: cast once."""
+        embedded = [s.flatten(1) for s in slots] + lists
+        parts = [self.dropout(torch.cat(embedded, dim=1))] if embedded else []
+        if batch.dense.shape[1] or not parts:
+            parts.append(batch.dense)
+        return torch.cat([part.to(_dtype(part)) for part in parts], dim=1)
+
+
+def _dtype(x: Tensor) -> torch.dtype:
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
 
 
 def mean_pool(values: Tensor, ragged: Ragged) -> Tensor:

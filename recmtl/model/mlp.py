@@ -6,18 +6,26 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from recmtl.model.chain import chains
 
-class MLP(nn.Sequential):
+
+class MLP(nn.ModuleList):
     """(B, inputs) → (B, hidden[-1]): linear, ReLU and dropout for each width in `hidden`."""
 
     def __init__(self, inputs: int, hidden: Sequence[int], dropout: float = 0.0) -> None:
-        layers: list[nn.Module] = []
-        for before, after in pairwise([inputs, *hidden]):
-            layers += [linear(before, after), nn.ReLU(inplace=True)]
-            if dropout:
-                layers.append(nn.Dropout(dropout))
-        super().__init__(*layers)
+        super().__init__(linear(*widths) for widths in pairwise([inputs, *hidden]))
+        self.dropout = dropout
         self.outputs = [inputs, *hidden][-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not len(self):
+            return x
+        return chains(x, [[pair] for pair in self.layers], dropout=self.dropout * self.training)
+
+    @property
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight (out, in) and bias (out,) of each layer."""
+        return [(layer.get_parameter("weight"), layer.get_parameter("bias")) for layer in self]
 
 
 class Tower(nn.Module):

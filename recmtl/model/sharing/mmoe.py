@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recmtl.batch import Embedded, Shared
 from recmtl.model.sharing.experts import Experts, mix
@@ -27,13 +28,18 @@ class MultiGateExperts(SharingModule):
         self.outputs = self.experts.outputs
 
     def forward(self, embedded: Embedded) -> Shared:
-        gates = {t: gate(embedded.views[t]).float().softmax(-1) for t, gate in self.gates.items()}
+        gates: dict[str, Tensor] = {}
         views: dict[str, Tensor] = {}
         for same in _by_view(embedded.views, self.gates):
-            experts = self.experts(embedded.views[same[0]])  # (B, K, H)
-            mixed = mix(torch.stack([gates[task] for task in same], dim=1), experts)  # (B, T, H)
+            x = embedded.views[same[0]]
+            weights = torch.cat([self.gates[task].get_parameter("weight") for task in same])
+            logits = F.linear(x, weights).view(len(x), len(same), -1)
+            gate = logits.float().softmax(-1)  # (B, T, K)
+            mixed = mix(gate, self.experts(x))  # (B, T, H)
+            gates |= zip(same, gate.unbind(1), strict=True)
             views |= zip(same, mixed.unbind(1), strict=True)
-        return Shared(views={task: views[task] for task in self.gates}, gates=gates)
+        order = tuple(self.gates)
+        return Shared({task: views[task] for task in order}, {task: gates[task] for task in order})
 
 
 def _by_view(views: Mapping[str, Tensor], tasks: Iterable[str]) -> list[list[str]]:

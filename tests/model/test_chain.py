@@ -1,0 +1,103 @@
+"""The chains' own backward against autograd through plain layers."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recmtl.model.chain import Layer, chains
+from recmtl.model.embedding import merge
+
+ROWS, INPUTS = 37, 11
+
+
+def parameters(count: int, widths: list[int], seed: int = 0) -> tuple[Tensor, list[Layer]]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).requires_grad_()
+
+    layers: list[Layer] = [[(draw(count * widths[0], INPUTS), draw(count * widths[0]))]]
+    for below, above in pairwise(widths):
+        layers.append([(draw(above, below), draw(above)) for _ in range(count)])
+    return draw(ROWS, INPUTS), layers
+
+
+def plainly(x: Tensor, layers: list[Layer], count: int) -> Tensor:
+    """The same by torch's own functions, a chain at a time."""
+    ((weight, bias),) = layers[0]
+    outs = []
+    for k in range(count):
+        h = F.relu(F.linear(x, weight.chunk(count)[k], bias.chunk(count)[k]))
+        for layer in layers[1:]:
+            h = F.relu(F.linear(h, *layer[k]))
+        outs.append(h)
+    return torch.cat(outs, dim=1)
+
+
+def gradients(out: Tensor, x: Tensor, layers: list[Layer]) -> list[Tensor]:
+    leaves = [x, *(tensor for layer in layers for pair in layer for tensor in pair)]
+    weights = torch.linspace(-1.0, 2.0, out.numel()).view_as(out)
+    return list(torch.autograd.grad((out.float() * weights).sum(), leaves))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("widths", [[6], [6, 4], [6, 4, 3]])
+def test_values_and_gradients_are_those_of_plain_layers(count: int, widths: list[int]) -> None:
+    x, layers = parameters(count, widths)
+    ours, theirs = chains(x, layers, count), plainly(x, layers, count)
+    torch.testing.assert_close(ours, theirs)
+    for a, b in zip(gradients(ours, x, layers), gradients(theirs, x, layers), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_bf16_gives_gradients_in_the_parameters_precision() -> None:
+    x, layers = parameters(2, [16, 8])
+    with torch.autocast("cpu", torch.bfloat16):
+        out = chains(x, layers, 2)
+    assert out.dtype == torch.bfloat16
+    exact = gradients(plainly(x, layers, 2), x, layers)
+    for found, wanted in zip(gradients(out, x, layers), exact, strict=True):
+        assert found.dtype == torch.float32
+        assert F.cosine_similarity(found.flatten(), wanted.flatten(), dim=0) > 0.995
+
+
+def test_dropout_keeps_the_mean_and_its_mask_in_the_gradient() -> None:
+    torch.manual_seed(1)
+    x = torch.ones(20_000, 1, requires_grad=True)
+    weight, bias = torch.ones(1, 1), torch.zeros(1)
+    out = chains(x, [[(weight, bias)]], dropout=0.25)
+    assert out.detach().unique().tolist() == pytest.approx([0.0, 4 / 3])
+    assert float(out.detach().mean()) == pytest.approx(1.0, abs=0.02)
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    assert torch.equal(gradient, out)  # the slope is 1 / 0.75 where a unit stayed, 0 where it fell out
+
+
+def test_an_input_without_gradient_needs_none() -> None:
+    x, layers = parameters(2, [4, 3])
+    out = chains(x.detach(), layers, 2)
+    out.sum().backward()
+    assert all(tensor.grad is not None for layer in layers for pair in layer for tensor in pair)
+
+
+def test_a_nan_comes_through() -> None:
+    x, layers = parameters(1, [4, 3])
+    spoiled = x.detach().clone()
+    spoiled[3, 2] = float("nan")
+    assert chains(spoiled, layers)[3].isnan().any()
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.int64])
+def test_merge_sums_the_values_of_each_row(kind: torch.dtype) -> None:
+    rows = torch.tensor([7, 2, 7, 0, 2, 7], dtype=kind)
+    values = torch.arange(12.0).view(6, 2)
+    distinct, merged = merge(rows, values)
+    assert distinct.tolist() == [0, 2, 7]
+    assert merged.tolist() == [[6.0, 7.0], [2.0 + 8.0, 3.0 + 9.0], [0.0 + 4 + 10, 1.0 + 5 + 11]]
+
+
+def test_merge_of_nothing_is_nothing() -> None:
+    distinct, merged = merge(torch.empty(0, dtype=torch.int32), torch.empty(0, 2))
+    assert distinct.shape == (0,) and merged.shape == (0, 2)
