@@ -33,7 +33,7 @@ class MultiGateExperts(SharingModule):
         for same in _by_view(embedded.views, self.gates):
             x = embedded.views[same[0]]
             weights = torch.cat([self.gates[task].get_parameter("weight") for task in same])
-            logits = F.linear(x, weights).view(len(x), len(same), -1)
+            logits = F.linear(x, weights).view(len(x), len(same), len(weights) // len(same))
             gate = logits.float().softmax(-1)  # (B, T, K)
             mixed = mix(gate, self.experts(x))  # (B, T, H)
             gates |= zip(same, gate.unbind(1), strict=True)
