@@ -40,8 +40,8 @@ def write_report(
         "what else the machine does: compare the ratios. The peer's Adam touches every row of every "
         "table at each step, so that its rate falls as tables grow. Here it has its own loader, as its "
         "documentation trains (what a user gets); with batches cut for it from arrays in memory (its "
-        "best case: recmtl's rate includes its own loader, from shards on disk); and each with a table of "
-        "the million users that the log's source has rather than of those that occur on train.",
+        "best case: recmtl's rate includes its own loader, from shards on disk); each also with a table "
+        "of the million users that the log's source has rather than of those that occur on train.",
         "## One training step, profiled (W1, fp32)",
         profile.strip(),
     ]

@@ -67,7 +67,7 @@ def beside(prepared: Path, name: str) -> Path:
     folder = prepared.with_name(name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for step in ("examples", "encoder", "shards"):
+    for step in ("examples", "contract", "encoder", "shards"):
         (folder / step).symlink_to(prepared / step)
     return folder
 

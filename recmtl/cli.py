@@ -1,5 +1,6 @@
 """The command line: the steps of the pipeline by name. Bad input ends with its error and code 2."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -21,11 +22,16 @@ Models = Annotated[list[str] | None, typer.Option("--model", help="only this mod
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="only this seed; may be repeated")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda")]
 Track = Annotated[bool, typer.Option("--track/--no-track", help="log to MLflow")]
+First = Annotated[str | None, typer.Option("--from", help="first day that may be written: 2026-03-11")]
+Last = Annotated[str | None, typer.Option("--to", help="last day that may be written")]
+AsOf = Annotated[str | None, typer.Option("--as-of", help="what was known then: 2026-03-11T00:00:00Z")]
 Test = Annotated[bool, typer.Option("--test/--no-test", help="read the test rows")]
 
 
 def main() -> None:
     """Entry point of `recmtl`."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("recmtl").setLevel(logging.INFO)
     try:
         app()
     except RecmtlError as error:
@@ -42,9 +48,14 @@ def check(config: Config) -> None:
 
 
 @app.command()
-def ingest(config: Config, out: Out = None) -> None:
-    """Parquet logs to examples, by day."""
-    print(pipeline.ingest(config, _out(config, out), pipeline.Options(progress=terminal())))
+def ingest(
+    config: Config, out: Out = None, first: First = None, last: Last = None, as_of: AsOf = None
+) -> None:
+    """Parquet logs to examples, by day; of days that are as they should be nothing is written again."""
+    from recmtl.data.increments.days import Window
+
+    options = pipeline.Options(days=Window.read(first, last), as_of=as_of, progress=terminal())
+    print(pipeline.ingest(config, _out(config, out), options))
 
 
 @app.command()
@@ -72,7 +83,7 @@ def evaluate(
     """Compare the trained models on valid and, once, on test; write the report."""
     from recmtl.describe import per_task_text
 
-    options = pipeline.Options(model, seed, device, track, test, terminal())
+    options = pipeline.Options(model, seed, device, track, test, progress=terminal())
     print(per_task_text(pipeline.evaluate(config, _out(config, out), options)))
 
 
@@ -92,9 +103,13 @@ def score(
     inputs: Annotated[str, typer.Argument(help="Parquet: a file, a folder or a glob")],
     out: Annotated[Path, typer.Argument(help="folder to write")],
     device: Device = "auto",
+    rates: Annotated[
+        Path | None, typer.Option("--rates", help="OUT/rates, or a day in it; default: the model's own")
+    ] = None,
 ) -> None:
     """Score rows: keys, a probability per task, and the model's version."""
-    print(pipeline.score(model, inputs, out, pipeline.Options(device=device, progress=terminal())))
+    options = pipeline.Options(device=device, rates=rates, progress=terminal())
+    print(pipeline.score(model, inputs, out, options))
 
 
 @app.command()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recmtl.data import contract
 from recmtl.data.examples import Examples
 from recmtl.data.ingest import settings_key
 from recmtl.data.shards import shards_key
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
 
 def open_examples(experiment: Experiment, out: Path) -> Examples:
-    """OUT/examples. Raises RecmtlError where they are missing or the file said something else then."""
+    """OUT/examples. Raises RecmtlError where they are missing, the file said something else then, or the
+    contract has errors."""
     examples = Examples.open(out / "examples")
     wanted = settings_key(experiment)
     if examples.manifest.get("settings", wanted) != wanted:
         raise _stale(examples.folder, "ingest")
+    contract.require(experiment, examples.manifest, out / "contract")
     return examples
 
 

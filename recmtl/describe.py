@@ -19,7 +19,12 @@ def describe(config: Path) -> str:
     data = experiment.data
     lines = [f"{experiment.name} ({experiment.digest})"]
     lines += [f"  log       {experiment.path(path)}" for path in data.impressions.paths]
-    lines += [f"  side      {experiment.path(j.path)} on {', '.join(j.keys)}" for j in data.joins]
+    lines += [f"  event     {n} of {e.of} by {', '.join(e.keys)} within {e.window}"
+              for n, e in data.events.items()]
+    lines += [
+        f"  side      {experiment.path(j.path)} on {', '.join(j.keys)}"
+        + (f", each row valid from {j.valid_from}" if j.valid_from else "") for j in data.joins
+    ]
     lines += [f"  label     {name} = {text}" for name, text in experiment.labels.items()]
     kinds: dict[str, list[str]] = {}
     for name, feature in experiment.features.items():

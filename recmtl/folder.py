@@ -2,23 +2,31 @@
 
 A folder is written under a temporary name beside its final one and renamed when complete. A folder
 that has its `manifest.json` is whole; one that lacks it is not ours or not finished.
+
+    with locked(path):                    # a second run waits here, and then sees what the first made
+        if not is_current(path, key):
+            with write_folder(path, manifest) as folder: …
 """
 
 import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from recmtl.errors import RecmtlError
 
 MANIFEST = "manifest.json"
+_log = logging.getLogger("recmtl")
+_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 
 
 def digest(value: object) -> str:
@@ -34,6 +42,30 @@ def file_digest(path: Path) -> str:
 
 
 @contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the one who writes `path`; who holds it may enter again, anyone else waits and is told so.
+
+    What a killed writer left beside `path` is put right. Raises RecmtlError where there can be no lock.
+    """
+    path = Path(os.path.abspath(path))
+    if path in _held.get():
+        yield
+        return
+    try:
+        handle = _acquire(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    holding = _held.set(_held.get() | {path})
+    try:
+        _recover(path)
+        yield
+    finally:
+        _held.reset(holding)
+        with handle:
+            Path(handle.name).unlink(missing_ok=True)
+
+
+@contextmanager
 def write_folder(path: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
     """Yield a temporary folder to fill; on success it becomes `path`, else it is removed.
 
@@ -42,11 +74,10 @@ def write_folder(path: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
     `path` holds something else, which is left as it is.
     """
     path = Path(os.path.abspath(path))
+    temporary, old = _sibling(path, "tmp"), _sibling(path, "old")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(path):
-            temporary, old = _sibling(path, "tmp"), _sibling(path, "old")
-            _recover(path, temporary, old)
+        with locked(path):
             _refuse_foreign(path)
             temporary.mkdir()
             try:
@@ -56,7 +87,7 @@ def write_folder(path: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
                     path.rename(old)
                 temporary.rename(path)
             finally:
-                _recover(path, temporary, old)
+                _recover(path)
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -112,21 +143,32 @@ def _unwritable(path: Path, error: OSError) -> RecmtlError:
     )
 
 
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    # Beside the outputs a lock would outlive them as litter; in the temporary folder it is nobody's.
-    name = f"recmtl-{os.getuid()}-{digest(str(path))}.lock"
-    with (Path(tempfile.gettempdir()) / name).open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def _acquire(path: Path) -> IO[str]:
+    """The open lock file of a path, locked."""
+    # Beside the outputs a killed writer's lock would be litter; in the temporary folder it is nobody's.
+    name = Path(tempfile.gettempdir()) / f"recmtl-{os.getuid()}-{digest(str(path))}.lock"
+    told = False
+    while True:
+        handle = name.open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not told:
+                _log.warning("waits for another run that writes %s", path)
+                told = True
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle.fileno()).st_nlink:
+            return handle
+        handle.close()  # whom we waited for has removed it: a lock on it keeps nobody out
 
 
 def _sibling(path: Path, suffix: str) -> Path:
     return path.with_name(f".{path.name}.{suffix}")
 
 
-def _recover(path: Path, temporary: Path, old: Path) -> None:
+def _recover(path: Path) -> None:
     """Undo what a failed writer left: its half folder goes, a folder moved aside comes back."""
+    temporary, old = _sibling(path, "tmp"), _sibling(path, "old")
     if old.exists() and not path.exists():
         old.rename(path)
     shutil.rmtree(old, ignore_errors=True)
@@ -147,8 +189,7 @@ def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
         str(file.relative_to(folder)): file.stat().st_size
         for file in sorted(folder.rglob("*")) if file.is_file()
     }
-    text = json.dumps({**manifest, "files": files}, indent=1, ensure_ascii=False, default=str)
     with (folder / MANIFEST).open("w") as file:
-        file.write(text)
+        file.write(json.dumps({**manifest, "files": files}, indent=1, ensure_ascii=False, default=str))
         file.flush()
         os.fsync(file.fileno())

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recmtl.data import contract
 from recmtl.data import ingest as ingesting
+from recmtl.data.examples import Examples
+from recmtl.data.increments.days import EVERY_DAY, Window
+from recmtl.data.rates.write import write_rates
 from recmtl.errors import RecmtlError, nearest
 from recmtl.experiment import Experiment
-from recmtl.folder import digest, is_current, read_manifest, write_folder
+from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
 from recmtl.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -36,6 +40,9 @@ class Options:
     device: str = "auto"
     track: bool = True  # in MLflow
     test: bool = True  # evaluate: read the test rows
+    days: Window = EVERY_DAY  # ingest: those that may be written
+    as_of: str | None = None  # ingest: what was known then; default: the file's
+    rates: str | Path | None = None  # score: OUT/rates, or a day's folder in it; default: the model's
     progress: Progress = SILENT
 
     @property
@@ -49,9 +56,16 @@ Config = str | Path | Experiment  # a configuration's file, or what was read fro
 
 
 def ingest(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
-    """Parquet logs → OUT/examples: joined, labelled, by day."""
-    manifest = ingesting.ingest(_experiment(config), out / "examples", options.progress)
+    """Parquet logs → OUT/examples: joined, labelled, by day; OUT/contract: its report; and OUT/rates.
+
+    Raises RecmtlError where the contract has errors, once its report is written.
+    """
+    experiment = _experiment(config).known_at(options.as_of)
+    manifest = ingesting.ingest(experiment, out / "examples", options.progress, options.days)
     _warn(manifest["warnings"])
+    report = contract.check(experiment, out / "examples", out / "contract")
+    _log.info("contract: %s: %s", contract.levels_text(report), out / "contract" / contract.PAGE)
+    write_rates(experiment, Examples.open(out / "examples"), out / "rates", options.progress)
     return out / "examples"
 
 
@@ -64,9 +78,11 @@ def encode(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
     experiment = _experiment(config)
     examples = open_examples(experiment, out)
     key = encoder_key(experiment, examples)
-    if not is_current(out / "encoder", key):
-        with write_folder(out / "encoder", {"key": key}) as folder:
-            Encoder.fit(experiment, examples, experiment.embedding.width, options.progress).save(folder)
+    with locked(out / "encoder"):
+        if not is_current(out / "encoder", key):
+            with write_folder(out / "encoder", {"key": key}) as folder:
+                width = experiment.embedding.width
+                Encoder.fit(experiment, examples, width, options.progress).save(folder)
     encoder = Encoder.load(out / "encoder")
     _warn(encoder.warnings)
     seed = experiment.train.seeds[0]
@@ -104,14 +120,16 @@ def evaluate(config: Config, out: Path, options: Options = DEFAULTS) -> dict[str
     runs, prepared = _runs(experiment, out, options), open_prepared(experiment, out)
     check_trained(runs, prepared)
     target, key = _evaluation(out, options), evaluation_key(runs, prepared, options.test)
-    if not is_current(target, key):
-        with write_folder(target, {"key": key}) as folder:
-            scored = [folder / "scores" / run.model / f"seed-{run.seed}" for run in runs]
-            for run, where in zip(runs, scored, strict=True) if options.test else ():
-                where.mkdir(parents=True)
-                evaluate_run(run, prepared, pick_device(options.device), where, options.progress)
-            parts = {"valid": [run.folder for run in runs]} | ({"test": scored} if options.test else {})
-            write_report(folder, gather(experiment, runs, prepared, parts))  # type: ignore[arg-type]
+    with locked(target):
+        if not is_current(target, key):
+            with write_folder(target, {"key": key}) as folder:
+                scored = [folder / "scores" / run.model / f"seed-{run.seed}" for run in runs]
+                for run, where in zip(runs, scored, strict=True) if options.test else ():
+                    where.mkdir(parents=True)
+                    evaluate_run(run, prepared, pick_device(options.device), where, options.progress)
+                parts = {"valid": [run.folder for run in runs]}
+                parts |= {"test": scored} if options.test else {}
+                write_report(folder, gather(experiment, runs, prepared, parts))  # type: ignore[arg-type]
     report: dict[str, Any] = json.loads((target / "report.json").read_text())
     if options.track and not options.partial:
         from recmtl.tracking.journal import log_evaluation
@@ -162,7 +180,8 @@ def load_scorer(model: str, options: Options = DEFAULTS, root: Path | None = Non
     from recmtl.scoring import Scorer
 
     folder, version = _fetch(model)
-    return Scorer.load(folder, pick_device(options.device), version, root)
+    rates = None if options.rates is None else Path(options.rates)
+    return Scorer.load(folder, pick_device(options.device), version, root, rates)
 
 
 def _experiment(config: Config) -> Experiment:

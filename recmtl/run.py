@@ -23,13 +23,14 @@ from recmtl.data.shards import Shards
 from recmtl.errors import RecmtlError
 from recmtl.evaluate.gates import gate_heat_map
 from recmtl.experiment import Experiment
-from recmtl.folder import digest, file_digest, is_current, read_manifest, write_folder
+from recmtl.folder import digest, file_digest, is_current, locked, read_manifest, write_folder
 from recmtl.learn.fit import Epoch, Objective, Parts, fit
 from recmtl.learn.predict import Predictions, predict
 from recmtl.learn.tasks import statistics
 from recmtl.model.multitask import MultiTask, build_model, parameter_count
 from recmtl.page import save_figure
 from recmtl.progress import SILENT, Progress
+from recmtl.schema.contract import Contract
 from recmtl.seed import seed_everything
 
 EVALUATION_BATCH = 16384  # larger than a training step's: nothing is kept for a backward pass
@@ -63,6 +64,7 @@ class Run:
         own = self.experiment.model_copy(
             update={
                 "data": self.experiment.data.model_copy(update={"memory_limit": None}),
+                "contract": Contract(),
                 "models": {self.model: self.experiment.models[self.model]},
                 "train": self.experiment.train.model_copy(update={"seeds": (self.seed,)}),
             }
@@ -97,8 +99,15 @@ def train_run(
 ) -> None:
     """Train and write the run's folder; does nothing where it is already made from the same inputs."""
     key = run.key(prepared.digest)
-    if is_current(run.folder, key):
-        return
+    with locked(run.folder):
+        if not is_current(run.folder, key):
+            _train(run, prepared, key, device, listen, progress)
+
+
+def _train(
+    run: Run, prepared: Prepared, key: str, device: str, listen: Callable[[Epoch], None],
+    progress: Progress,
+) -> None:
     train, valid = (Shards.open(prepared.shards / part) for part in ("train", "valid"))
     model, objective = _model(run, train)
     model.to(device)
@@ -182,5 +191,7 @@ def _save_bundle(run: Run, model: MultiTask, prepared: Prepared, folder: Path) -
     manifest: dict[str, Any] = {"model": run.model, "seed": run.seed}
     with write_folder(folder / "bundle", manifest) as made:
         bundle.save(made, golden)
+        if examples.rated(bundle.encoder.columns):
+            examples.rates.save_last(made / "rates")
         # Scores are stamped with the manifest's digest: other weights may have files of the same size.
         manifest["weights"] = file_digest(made / "weights.safetensors")

@@ -52,6 +52,12 @@ def test_a_wrong_key_is_named_with_the_nearest_right_one(finished: Path, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_as_of_needs_times(finished: Path, tmp_path: Path) -> None:
+    asked = ("--as-of", "2024-01-03", "--out", tmp_path / "out")
+    message = refused("ingest", finished / "shop.toml", *asked)
+    assert "as_of needs impressions.time" in message
+
+
 def test_a_missing_log_is_named(finished: Path, tmp_path: Path) -> None:
     text = (finished / "shop.toml").read_text().replace("/log/*.parquet", "/lag/*.parquet")
     (tmp_path / "wrong.toml").write_text(text)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from recmtl.folder import (
     digest,
     file_digest,
     is_current,
+    locked,
     read_manifest,
     write_file,
     write_folder,
@@ -189,3 +191,39 @@ def test_a_failure_at_the_very_end_leaves_the_older_folder(
         fill(tmp_path / "out", "new")
     assert (tmp_path / "out" / "data").read_text() == "old"
     assert visible(tmp_path) == ["out"]
+
+
+def test_who_waits_is_told_and_no_lock_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "locks").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "locks"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "locks"))
+    child = start_writer(tmp_path / "out", tmp_path / "go")
+    second = threading.Thread(target=fill, args=(tmp_path / "out", "second"))
+    second.start()
+    while not caplog.messages:
+        time.sleep(0.01)
+    assert caplog.messages == [f"waits for another run that writes {tmp_path / 'out'}"]
+    (tmp_path / "go").touch()
+    second.join(timeout=20)
+    child.wait(timeout=20)
+    assert not list((tmp_path / "locks").iterdir())
+
+
+def test_a_lock_is_entered_again_by_who_holds_it(tmp_path: Path) -> None:
+    with locked(tmp_path / "out"):
+        fill(tmp_path / "out", "inside")
+        with locked(tmp_path / "out"):
+            assert is_current(tmp_path / "out", "inside")
+
+
+def test_the_lock_puts_right_what_a_killed_writer_left(tmp_path: Path) -> None:
+    fill(tmp_path / "out", "old")
+    for suffix in ("tmp", "old"):
+        (tmp_path / f".out.{suffix}").mkdir()
+    with locked(tmp_path / "out"):
+        assert visible(tmp_path) == ["out"]
+    (tmp_path / "out").rename(tmp_path / ".out.old")
+    with locked(tmp_path / "out"):
+        assert (tmp_path / "out" / "data").read_text() == "old"

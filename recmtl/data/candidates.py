@@ -1,11 +1,12 @@
 """Rows to score in, piece by piece; the columns that an encoder reads, in canonical types, and keys out.
 
 The rows come as the log has them or as examples hold them. A column of theirs wins; one that they
-lack is joined from the configuration's side tables. Rows keep their number and their order.
+lack is joined from the configuration's side tables: of a history the row that holds at the rows' own
+time, the latest where they have none. Rows keep their number and their order.
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +18,17 @@ from sqlglot import exp
 
 from recmtl.data.duck import connect, duck_errors
 from recmtl.data.encoder import Encoder
-from recmtl.data.ingest import examples_view
 from recmtl.data.logs import values
-from recmtl.data.logs.checks import check_sides, check_values
-from recmtl.data.logs.plan import Plan, Side, open_side
+from recmtl.data.logs.bad_values import check_values
+from recmtl.data.logs.checks import check_history, check_sides
+from recmtl.data.logs.files import is_remote
+from recmtl.data.logs.moment import time_of
+from recmtl.data.logs.plan import Plan
+from recmtl.data.logs.sides import Side, hold, open_side
 from recmtl.data.logs.table import Table
 from recmtl.data.logs.values import Value, family
-from recmtl.data.query import column, statement, text, tree
+from recmtl.data.logs.view import examples_view
+from recmtl.data.query import statement
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema import Bag, Problem, Vector
 from recmtl.schema.config import expand
@@ -51,10 +56,17 @@ class Source:
 
 
 class Candidates:
-    """Reads sources for one encoder. `rooted`: whether relative paths of side tables mean something."""
+    """Reads sources for one encoder. `rooted`: whether relative paths of side tables mean something.
 
-    def __init__(self, problem: Problem, encoder: Encoder, rooted: bool = True) -> None:
+    `columns` are those to read where they are not the encoder's own: keys in the place of rates.
+    """
+
+    def __init__(
+        self, problem: Problem, encoder: Encoder, rooted: bool = True,
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
         self._problem, self._fitted, self._rooted = problem, encoder.fitted, rooted
+        self._columns = encoder.columns if columns is None else columns
 
     def keys(self, names: Collection[str]) -> list[str]:
         """The keys that an input with the columns `names` carries to its scores."""
@@ -63,8 +75,11 @@ class Candidates:
 
     def reads(self, names: Collection[str]) -> list[str]:
         """Which of the columns `names` of an input are read at all."""
-        joined = [key for join in self._problem.data.joins for key in join.keys]
-        wanted = dict.fromkeys([*self.keys(names), *self._fitted.columns, *joined])
+        data = self._problem.data
+        joined = [key for join in data.joins for key in join.keys]
+        if data.impressions.time and any(join.valid_from for join in data.joins):
+            joined.append(data.impressions.time)
+        wanted = dict.fromkeys([*self.keys(names), *self._columns, *joined])
         return [name for name in wanted if name in names]
 
     def read(self, source: Source) -> Iterator[pa.Table]:
@@ -77,7 +92,7 @@ class Candidates:
             plan = self._plan(db, source)
             check_values(db, plan)
             check_sides(db, plan)
-            db.execute(statement("sources", paths=exp.convert([source.where])))
+            db.execute(statement("sources", numbers=exp.convert([0]), paths=exp.convert([source.where])))
             db.execute(examples_view(plan))
             own = self._of_the_log(plan)
             for piece in source.pieces():
@@ -97,7 +112,7 @@ class Candidates:
             name: values.identity("log", name, log.type_of(name, "data.keys"), "data.keys")
             for name in self.keys(types)
         }
-        for name in self._fitted.columns:
+        for name in self._columns:
             if name not in owners:
                 raise self._nowhere(name, log)
             found[name] = self._value(owners[name], name)
@@ -110,23 +125,31 @@ class Candidates:
         self, db: duckdb.DuckDBPyConnection, log: Table
     ) -> list[tuple[Side, list[str]]]:
         """The side tables that hold a column which the log lacks, and those columns."""
-        lacking = [name for name in self._fitted.columns if name not in log.types]
+        lacking = [name for name in self._columns if name not in log.types]
         found = []
         for number, join in enumerate(self._problem.data.joins):
             if not lacking or not set(join.keys) <= set(log.types):
                 continue
             self._check_path(number, lacking)
-            side = open_side(db, self._problem, log, number)
+            at = self._time(log) if join.at == "impression" else None
+            side = open_side(db, self._problem, log, number, at)
             held = [name for name in lacking if name in side.table.types]
             if held:
-                _keep(db, side, held)
+                check_history(db, side)
+                hold(db, side, held)
                 found.append((side, held))
             lacking = [name for name in lacking if name not in held]
         return found
 
+    def _time(self, log: Table) -> exp.Expr | None:
+        """The input's time, at which a side table's row must hold; without it the latest row does."""
+        source = self._problem.data.impressions
+        return time_of(log, source) if source.time in log.types else None
+
     def _check_path(self, number: int, lacking: list[str]) -> None:
         path = self._problem.data.joins[number].path
-        if not self._rooted and not os.path.isabs(expand(path, Path())):
+        whole = expand(path, Path())
+        if not (self._rooted or is_remote(whole) or os.path.isabs(whole)):
             raise RecmtlError(
                 f"the side table's path {path!r} is relative to a configuration that is not here",
                 where=f"data.joins[{number}]", expected="an absolute path, or one with ${VARIABLES}",
@@ -136,7 +159,7 @@ class Candidates:
 
     def _value(self, table: Table, name: str) -> Value:
         """A column as it was in training. Raises RecmtlError where its type is another."""
-        wanted, kind = self._fitted.columns[name], table.type_of(name, _USED_BY)
+        wanted, kind = self._columns[name], table.type_of(name, _USED_BY)
         if family(kind) in ("null", "list of null"):
             return Value(table.name, name, wanted, exp.null())
         where = table.files[0]
@@ -178,11 +201,13 @@ class Candidates:
         absent = [
             key for join in self._problem.data.joins for key in join.keys if key not in log.types
         ]
+        close = nearest(name, log.types)
         return RecmtlError(
             f"no column {name!r}, which the model reads", where=log.files[0],
             expected="it in the input, or in a side table of the model's configuration",
             found=", ".join(log.types) or "no column that the model reads",
-            fix=f"give it, or {', '.join(absent)} to join it by" if absent else nearest(name, log.types),
+            fix=f"give a column {name!r}" + (f", or {', '.join(absent)} to join it by" if absent else "")
+            + (f"; {close}" if close.startswith("did you mean") else ""),
         )
 
 
@@ -192,12 +217,3 @@ def _register(db: duckdb.DuckDBPyConnection, piece: pa.Table, where: str) -> Non
     path = pa.repeat(pa.scalar(where), piece.num_rows)
     db.register("log", piece.append_column("_row", rows).append_column("_path", path))
 
-
-def _keep(db: duckdb.DuckDBPyConnection, side: Side, columns: list[str]) -> None:
-    """Hold the joined columns of a side table in the database: every piece is joined to them."""
-    view, kept = exp.to_table(side.table.name), exp.to_table(f"kept_{side.table.name}")
-    made = tree("keep_side", side=view, kept=kept)
-    keys = [right.column for _, right in side.keys]
-    made.expression.select(*(column(name) for name in dict.fromkeys([*keys, *columns])), copy=False)
-    db.execute(text(made))
-    db.execute(statement("use_kept", side=view, kept=kept))

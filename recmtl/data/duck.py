@@ -1,13 +1,16 @@
 """DuckDB, opened the one way this project uses it; its errors come out as RecmtlError."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import duckdb
 
+from recmtl.data.database import FAILURES
 from recmtl.errors import RecmtlError
 
 DEFAULT_MEMORY = "1GB"  # DuckDB's own buffers; what does not fit spills to the temporary folder
@@ -17,14 +20,18 @@ _FIXES = {
     "File too large": "free space on the disk or choose another folder; nothing was left there",
     "Out of Memory": "raise memory_limit in [data], or free space in the temporary folder (TMPDIR)",
 }
+_numbers = count()
 
 
 def connect(memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
     """A database in memory that spills to the system's temporary folder and shows no progress bar.
 
-    Raises RecmtlError where `memory_limit` is no size such as "2GB".
+    What killed processes spilled there goes. Raises RecmtlError where `memory_limit` is no size such
+    as "2GB".
     """
-    spill = Path(tempfile.gettempdir()) / f"recmtl-spill-{os.getpid()}"
+    ours = f"recmtl-spill-{os.uname().nodename}-"
+    _sweep(ours)
+    spill = Path(tempfile.gettempdir()) / f"{ours}{os.getpid()}-{next(_numbers)}"
     db = duckdb.connect(config={"temp_directory": str(spill)})
     db.execute("SET enable_progress_bar = false")
     with duck_errors("memory_limit"):
@@ -32,12 +39,31 @@ def connect(memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
     return db
 
 
+def _sweep(ours: str) -> None:
+    """Remove the spill folders of processes of this machine that are no more."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{ours}*"):
+        process = folder.name.removeprefix(ours).partition("-")[0]
+        with suppress(OSError):
+            if folder.stat().st_uid == os.getuid() and not _runs(process):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
 @contextmanager
 def duck_errors(where: object = None) -> Iterator[None]:
     """Turn what DuckDB raises inside into a RecmtlError about `where`."""
     try:
         yield
-    except duckdb.Error as error:
+    except FAILURES as error:
         message = str(error).partition("\n")[0]
         fix = next((fix for sign, fix in _FIXES.items() if sign in str(error)), None)
         raise RecmtlError(message, where=where, fix=fix) from error

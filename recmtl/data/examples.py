@@ -1,7 +1,9 @@
 """Opened examples: a folder that ingest wrote goes in, SQL for the rows of a part comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ from pydantic import TypeAdapter
 from sqlglot import exp
 
 from recmtl.data.query import column, text, tree
+from recmtl.data.rates.join import join, needed, parquet, rows_need
+from recmtl.data.rates.opened import Rates
+from recmtl.data.rates.states import rated
 from recmtl.data.split import part_tree
 from recmtl.errors import RecmtlError, nearest
 from recmtl.folder import read_manifest
@@ -20,7 +25,10 @@ _FEATURE: TypeAdapter[Feature] = TypeAdapter(Feature)
 
 @dataclass(frozen=True)
 class Examples:
-    """A whole folder of examples: a row an impression, see `recmtl.data.ingest`."""
+    """A whole folder of examples: a row an impression, see `recmtl.data.ingest`.
+
+    The numbers of rates and counts are not in it: they are joined from the folder `rates` beside it.
+    """
 
     folder: Path
     manifest: dict[str, Any]
@@ -37,27 +45,48 @@ class Examples:
 
     @property
     def columns(self) -> dict[str, str]:
-        """Column → DuckDB type."""
-        return dict(self.manifest["columns"])
+        """Column → DuckDB type; those that are joined from rates are among them."""
+        inputs = [c for name, f in rated(self.features).items() for c in f.inputs(name)]
+        return {**self.manifest["columns"], **dict.fromkeys(inputs, "DOUBLE")}
 
     @property
     def dated(self) -> bool:
         """Whether rows have a day, called `dt` in SQL."""
         return "undated" not in self.manifest["days"]
 
-    def files(self) -> list[str]:
-        """The Parquet files in the order of days."""
+    @property
+    def days(self) -> list[date]:
+        """The days that have rows, where rows have a day."""
+        return [date.fromisoformat(day) for day in sorted(self.manifest["days"])] if self.dated else []
+
+    @cached_property
+    def rates(self) -> Rates:
+        """The rates counted from these examples. Raises RecmtlError where they are of others."""
+        rates = Rates.open(self.folder.with_name("rates"))
+        if rates.manifest["examples"] != self.manifest["key"]:
+            raise RecmtlError(
+                "counted from other examples than there are now", where=rates.folder,
+                fix="run `recmtl ingest` again",
+            )
+        return rates
+
+    def files(self, days: Sequence[date] | None = None) -> list[str]:
+        """The Parquet files in the order of days, all days by default."""
         names = [f"dt={day}" if self.dated else day for day in sorted(self.manifest["days"])]
+        if days is not None:
+            names = [f"dt={day.isoformat()}" for day in sorted(days)]
         return [str(f) for n in names for f in sorted((self.folder / n).glob("*.parquet"))]
 
     def select(
         self, split: Split | None = None, part: str | None = None,
-        columns: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None, days: Sequence[date] | None = None,
+        ordered: bool = True,
     ) -> str:
         """SQL for the rows of a part, or for all rows, in the order day, file, row.
 
         DuckDB keeps that order where the result is fetched, streamed or copied. `columns` are those
-        of the manifest, and `dt` where rows have a day; all but `dt` by default.
+        of `columns`, and `dt` where rows have a day; all but `dt` by default. Rows with rates are
+        sorted, unless their order is no matter: better a few of `days` at a time.
         """
         names = list(self.columns if columns is None else columns)
         known = [*self.columns, *(["dt"] if self.dated else [])]
@@ -68,12 +97,32 @@ class Examples:
                 )
         if (split is None) != (part is None) or part not in (None, *PARTS):
             raise ValueError(f"give a split and one of {PARTS}, or neither")
+        if not self.rated(names):
+            return text(self._rows(split, part, names, days))
+        rates, days = self.rates, self.days if days is None else days
+        states = needed(names, rates.states(rated(self.features)))
+        rows = self._rows(split, part, rows_need(names, states), days)
+        tables = {state: parquet(rates.files(state, days)) for state in states}
+        query = join(rows, names, states, rates.keys, tables)
+        if not ordered:
+            query.set("order", None)
+        return text(query)
+
+    def rated(self, columns: Iterable[str]) -> bool:
+        """Whether any of the columns is joined from rates."""
+        return any(name not in self.manifest["columns"] and name != "dt" for name in columns)
+
+    def _rows(
+        self, split: Split | None, part: str | None, names: Sequence[str],
+        days: Sequence[date] | None,
+    ) -> exp.Select:
+        """Of the examples alone."""
         query = tree(
-            "select", files=exp.convert(self.files()), dated=exp.convert(self.dated),
+            "select", files=exp.convert(self.files(days)), dated=exp.convert(self.dated),
             part_of_row=self._part_of(split), part=exp.convert(part or "all"),
         )
         assert isinstance(query, exp.Select)
-        return text(query.select(*map(column, names), append=False))
+        return query.select(*map(column, names), append=False)
 
     def _part_of(self, split: Split | None) -> exp.Expr:
         if split is None:

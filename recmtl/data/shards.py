@@ -24,7 +24,7 @@ from recmtl.data.storage.rowfiles import Appender, Rows, describe, open_rows
 from recmtl.data.storage.shuffle import shuffle
 from recmtl.data.storage.tally import Counter
 from recmtl.errors import RecmtlError
-from recmtl.folder import digest, is_current, read_manifest, write_folder
+from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
 from recmtl.progress import SILENT, Progress
 from recmtl.schema import Problem
 from recmtl.seed import numpy_generator
@@ -45,9 +45,9 @@ def write_shards(
     that do not fit the encoder.
     """
     key = shards_key(problem, examples.manifest["key"], encoder.digest, seed)
-    if is_current(out, key):
-        return read_manifest(out)
-    with closing(connect(problem.data.memory_limit)) as db:
+    with locked(out), closing(connect(problem.data.memory_limit)) as db:
+        if is_current(out, key):
+            return read_manifest(out)
         parts = Counter(db, problem, examples).count()
         manifest = {
             "key": key, "encoder": encoder.digest, "layout": encoder.layout.to_json(), "seed": seed,

@@ -1,15 +1,15 @@
 """Splits: by day, time, file or hash; out comes SQL that says 'train', 'valid', 'test' or null."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
-from zoneinfo import ZoneInfo
 
 from sqlglot import exp
 
 from recmtl.data.query import column, expression, text
 from recmtl.errors import RecmtlError
 from recmtl.schema import FilesSplit, HashSplit, Split, TimeSplit
+from recmtl.schema.times import in_utc
 
 _DIGITS = 12  # hexadecimal digits of the hash that are compared, 48 bits
 
@@ -46,23 +46,16 @@ def _by_day(split: TimeSplit) -> exp.Expr:
 
 
 def _by_time(split: TimeSplit, zone: str) -> exp.Expr:
-    end = split.end and _moment(split.end, zone)
+    end = split.end and in_utc(split.end, zone)
     if end and split.end and len(split.end) == len("2022-05-04"):
-        end = _moment(split.end, zone, days=1) - timedelta(microseconds=1)  # that day is included
+        end = in_utc(split.end, zone, days=1) - timedelta(microseconds=1)  # that day is included
     return expression(
         "split", "by_time",
-        start=exp.convert(_moment(split.start, zone) if split.start else datetime.min),
-        valid=exp.convert(_moment(split.valid, zone)),
-        test=exp.convert(_moment(split.test, zone)),
+        start=exp.convert(in_utc(split.start, zone) if split.start else datetime.min),
+        valid=exp.convert(in_utc(split.valid, zone)),
+        test=exp.convert(in_utc(split.test, zone)),
         stop=exp.convert(end or datetime.max),
     )
-
-
-def _moment(written: str, zone: str, days: int = 0) -> datetime:
-    """A written time in UTC, without a zone, as `_time` is."""
-    moment = datetime.fromisoformat(written) + timedelta(days=days)
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
-    return aware.astimezone(UTC).replace(tzinfo=None)
 
 
 def _by_files(split: FilesSplit, sources: Sequence[str]) -> exp.Expr:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Tone = Literal["good", "even", "bad", "quiet"]
 DASH = "–"
+LONG = 28  # characters: longer texts in tables are wrapped
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #667080; --rule: #e3e6ea; --back: #ffffff;
@@ -41,6 +42,7 @@ th { color: var(--soft); font-size: 12px; font-weight: 600; text-align: left;
   vertical-align: bottom; padding: 6px 12px; border-bottom: 1px solid var(--soft); white-space: nowrap; }
 td { padding: 7px 12px; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th.n, td.n { text-align: right; } tr:hover td { background: var(--band); }
+td.long { white-space: normal; min-width: 20ch; }
 td.quiet { color: var(--soft); } td small { color: var(--soft); font-size: 12px; }
 .badge { display: inline-block; padding: 1px 9px; border-radius: 10px; font-size: 12px;
   font-weight: 600; }
@@ -154,4 +156,5 @@ def _cell(value: object, numeric: bool) -> str:
         value = f"{value:.4g}"
     elif isinstance(value, int):
         value = f"{value:,}"
-    return f"<td{_right(numeric)}>{html.escape(str(value))}</td>"
+    wrapped = ' class="long"' if isinstance(value, str) and len(value) > LONG else _right(numeric)
+    return f"<td{wrapped}>{html.escape(str(value))}</td>"

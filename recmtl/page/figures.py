@@ -120,6 +120,39 @@ def lines(
     return figure
 
 
+def by_day(panels: Mapping[str, Sequence[float]], days: Sequence[str]) -> "Figure":
+    """A panel a title, a line through a share a day; NaN leaves a gap."""
+    figure, grid = _panels(len(panels), height=2.3, width=9.6)
+    for axes, (title, shares) in zip(grid, panels.items(), strict=True):
+        axes.plot(range(len(days)), shares, color=COLOURS[0], marker="o", markersize=4, linewidth=1.6)
+        axes.set_ylim(0, 1.15 * max((s for s in shares if np.isfinite(s)), default=0) or 1)
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+        _title(axes, title)
+        _name_days(axes, days, most=4)
+    return figure
+
+
+def day_map(
+    values: np.ndarray, rows: Sequence[str], days: Sequence[str], title: str, top: float
+) -> "Figure":
+    """Values (R, D) as colours, a line a row and a column a day; `top` and more is the darkest."""
+    figure, (axes,) = _panels(1, width=9.6, height=0.9 + 0.24 * len(rows))
+    shown = axes.imshow(np.ma.masked_invalid(values), cmap="YlOrRd", vmin=0, vmax=top, aspect="auto")
+    _name_cells(axes, rows, days)
+    _name_days(axes, days, most=12)
+    bar = figure.colorbar(shown, ax=axes, fraction=0.025, pad=0.015, extend="max")
+    bar.ax.tick_params(labelsize=8, colors=SOFT, length=0)
+    bar.outline.set_visible(False)
+    _title(axes, title)
+    return figure
+
+
+def _name_days(axes: "Axes", days: Sequence[str], most: int) -> None:
+    """Some of the days below, without the year."""
+    some = range(0, len(days), -(-len(days) // most))
+    axes.set_xticks(list(some), [days[place][5:] for place in some])
+
+
 def _legend(figure: "Figure", grid: Sequence["Axes"]) -> None:
     """One legend below all panels, each model once."""
     drawn: dict[str, Any] = {}

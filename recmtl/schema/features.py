@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema.config import Config
+from recmtl.schema.rates import Count, Rate
 
 
 class _Embedded(Config):
@@ -82,13 +83,19 @@ class Cross(_Embedded):
 
 
 Feature = Annotated[
-    Categorical | Bag | History | Numeric | Vector | Cross, Field(discriminator="kind")
+    Categorical | Bag | History | Numeric | Vector | Cross | Rate | Count,
+    Field(discriminator="kind"),
 ]
 
 
 def columns_of(name: str, feature: Feature) -> tuple[str, ...]:
-    """The source columns that a feature reads."""
-    return feature.of if isinstance(feature, Cross) else (feature.column or name,)
+    """The source columns that a feature reads; of a rate or count, its keys."""
+    return feature.of if isinstance(feature, Cross | Rate | Count) else (feature.column or name,)
+
+
+def inputs_of(name: str, feature: Feature) -> tuple[str, ...]:
+    """The columns that the encoder reads: of a rate or count, those that are joined to a row."""
+    return feature.inputs(name) if isinstance(feature, Rate | Count) else columns_of(name, feature)
 
 
 def resolve_features(

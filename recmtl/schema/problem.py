@@ -4,12 +4,15 @@ import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from recmtl.errors import nearest
+from recmtl.errors import RecmtlError, nearest
 from recmtl.schema.config import Config, expand
+from recmtl.schema.contract import Contract
 from recmtl.schema.features import Feature
+from recmtl.schema.rates import Count, Rate
 from recmtl.schema.source import Data
 from recmtl.schema.tasks import Task
 
@@ -22,11 +25,26 @@ class Problem(Config):
     labels: dict[str, str] = Field(min_length=1)
     features: dict[str, Feature] = Field(min_length=1)
     tasks: dict[str, Task] = Field(min_length=1)
+    contract: Contract = Contract()
     root: Path = Field(default=Path(), exclude=True)
 
     def path(self, path: str) -> str:
         """A path of the file, with variables and the file's folder filled in."""
         return expand(path, self.root)
+
+    def known_at(self, as_of: str | None) -> Self:
+        """The same problem with what was known at another time; None leaves it as it is.
+
+        Raises RecmtlError where `as_of` is no time, or impressions have none.
+        """
+        if as_of is None:
+            return self
+        try:
+            data = Data.model_validate({**self.data.model_dump(), "as_of": as_of})
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise RecmtlError(reason, where="as_of", found=as_of) from None
+        return self.model_copy(update={"data": data})
 
     @field_validator("tasks")
     @classmethod
@@ -61,6 +79,24 @@ class Problem(Config):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _rates_read_labels_of_days(self) -> "Problem":
+        for name, feature in self.features.items():
+            if not isinstance(feature, Rate | Count):
+                continue
+            for label in (feature.label, getattr(feature, "given", None)):
+                if label and label not in self.labels:
+                    hint = nearest(label, self.labels)
+                    raise ValueError(f"features.{name}: no label {label!r}; {hint}")
+            if not (self.data.impressions.day or self.data.impressions.time):
+                raise ValueError(
+                    f"features.{name}: a {feature.kind} counts earlier days: "
+                    "name impressions.day or impressions.time"
+                )
+            if any(sign in name for sign in "*?["):
+                raise ValueError(f"features.{name}: a {feature.kind} is one feature: no pattern")
+        return self
+
     def forbidden(self, label_columns: Mapping[str, str], columns: tuple[str, ...]) -> dict[str, str]:
         """Columns that must not be features, with the reason: label inputs and outcomes.
 
@@ -69,6 +105,10 @@ class Problem(Config):
         reasons = {
             c: "an outcome ([data] outcomes)"
             for c in columns if any(fnmatchcase(c, pattern) for pattern in self.data.outcomes)
+        }
+        reasons |= {
+            column: f"an outcome ([data.events.{name}])"
+            for name, event in self.data.events.items() for column in event.columns(name)
         }
         reasons |= {label: f"the label {label!r} itself" for label in self.labels if label not in columns}
         reasons |= {c: f"an input of the label {label!r}" for c, label in label_columns.items()}

@@ -1,11 +1,13 @@
 """Where a log lies, what its keys and times are, what is joined to it and how it is split."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from recmtl.schema.config import Config
+from recmtl.schema.events import Event, check_events
+from recmtl.schema.times import written
 
 
 class Impressions(Config):
@@ -20,6 +22,9 @@ class Impressions(Config):
     day: str | None = Field(default=None, description="column of the day; default: the day of time")
     zone: str | None = Field(default=None, description="time zone in which a day begins")
     where: str | None = Field(default=None, description="rows to keep, in the labels' grammar")
+    duplicates: Literal["keep", "drop"] = Field(
+        default="keep", description="of a day's rows with one id, or without id equal in every column"
+    )
 
     @model_validator(mode="after")
     def _day_is_defined(self) -> "Impressions":
@@ -35,11 +40,29 @@ class Impressions(Config):
 
 
 class Join(Config):
-    """A side table: at most one row a key, its columns added to the impressions."""
+    """A side table: its columns are added to the impressions, of one row a key at most.
+
+    With `valid_from` a key may have many rows, each valid until the next one is.
+    """
 
     path: str
     on: str | tuple[str, ...]
     side: Literal["user", "item", "context"] = "context"
+    valid_from: str | None = Field(default=None, description="column of the time from which a row holds")
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(
+        default=None, description="unit of an integer valid_from since 1970; none for timestamps"
+    )
+    at: Literal["impression", "latest"] = Field(
+        default="impression", description="which row: that valid at the impression's time, or the last"
+    )
+
+    @model_validator(mode="after")
+    def _history_has_times(self) -> "Join":
+        if self.valid_from is None and (self.unit or self.at == "latest"):
+            raise ValueError(
+                'unit and at are about valid_from: name the column of the time from which a row holds'
+            )
+        return self
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -57,10 +80,7 @@ class TimeSplit(Config):
     @field_validator("valid", "test", "start", "end", mode="before")
     @classmethod
     def _is_day_or_time(cls, value: object) -> object:
-        text = value.isoformat() if isinstance(value, date | datetime) else value
-        if isinstance(text, str):
-            datetime.fromisoformat(text)  # its ValueError names what it found
-        return text
+        return written(value)
 
     @model_validator(mode="after")
     def _ordered(self) -> "TimeSplit":
@@ -128,7 +148,10 @@ class Data(Config):
     joins: tuple[Join, ...] = ()
     weight: str | None = Field(default=None, description="column of row weights in the loss")
     group: str | None = Field(default=None, description="column whose rows are resampled together")
+    engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="what runs the SQL")
     memory_limit: str | None = Field(default=None, description="DuckDB's, e.g. \"1GB\"")
+    events: dict[str, Event] = Field(default_factory=dict, description="logs of what came of impressions")
+    as_of: str | None = Field(default=None, description="what was known then; default: all there is")
 
     @field_validator("split", mode="before")
     @classmethod
@@ -138,6 +161,30 @@ class Data(Config):
             form = HashSplit if "hash" in value else FilesSplit if "files" in value else TimeSplit
             return form.model_validate(value)
         return value
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _is_time(cls, value: object) -> object:
+        return written(value)
+
+    @model_validator(mode="after")
+    def _events_meet_a_time(self) -> "Data":
+        check_events(self.events)
+        for key, given in (("events", self.events), ("as_of", self.as_of)):
+            if given and not self.impressions.time:
+                raise ValueError(f"{key} needs impressions.time: when an impression was shown")
+        if self.as_of and not (datetime.fromisoformat(self.as_of).tzinfo or self.impressions.zone):
+            raise ValueError('as_of needs an offset, e.g. "2026-03-11T00:00:00Z", or impressions.zone')
+        return self
+
+    @model_validator(mode="after")
+    def _histories_meet_a_time(self) -> "Data":
+        for number, join in enumerate(self.joins):
+            if join.valid_from and join.at == "impression" and not self.impressions.time:
+                raise ValueError(
+                    f"joins[{number}].valid_from is met at the impression's time: name impressions.time"
+                )
+        return self
 
     @model_validator(mode="after")
     def _time_split_has_a_time(self) -> "Data":

@@ -11,7 +11,7 @@ from recmtl.data.candidates import Source
 from recmtl.errors import RecmtlError
 from recmtl.folder import write_folder
 from recmtl.progress import SILENT, Progress
-from recmtl.scoring.score import PIECE, Scorer
+from recmtl.scoring.score import PIECE, VERSION, Scorer
 
 
 def score_files(
@@ -19,12 +19,14 @@ def score_files(
 ) -> Path:
     """Score Parquet files of any size into the folder `out`; `dt=…` folders are kept.
 
-    A score file has the keys that its input has, a float a task, and `model_version`, and as many
-    rows in the same order. Raises RecmtlError naming the file, and writes nothing then.
+    A score file has the keys that its input has, a float a task, `model_version` and, where the model
+    reads rates, `rates_day`, and as many rows in the same order. Raises RecmtlError naming the file, and
+    writes nothing then.
     """
     opened = [_open(file) for file in inputs]
     total = sum(reader.metadata.num_rows for reader in opened)
     manifest = {"model": scorer.version, "rows": total, "inputs": [file.name for file in inputs]}
+    manifest |= {name: value for name, value in scorer.stamp.items() if name != VERSION}
     with write_folder(out, manifest) as folder, progress.track(total, "score") as advance:
         for number, (file, reader) in enumerate(zip(inputs, opened, strict=True)):
             day = file.parent.name if file.parent.name.startswith("dt=") else ""

@@ -11,6 +11,9 @@ import pyarrow as pa
 
 from recmtl.bundle import Bundle
 from recmtl.data.candidates import Candidates, Source
+from recmtl.data.rates.lookup import Lookup
+from recmtl.data.rates.opened import Rates
+from recmtl.data.rates.states import rated
 from recmtl.errors import RecmtlError
 
 if TYPE_CHECKING:
@@ -19,27 +22,42 @@ if TYPE_CHECKING:
 BATCH = 16384  # rows: the same scores whatever the size, so that memory decides
 PIECE = 4 * BATCH  # rows that are read and joined at a time
 VERSION = "model_version"
+RATES_DAY = "rates_day"
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A loaded bundle. `root` is what relative paths of side tables are relative to, if anything."""
+    """A loaded bundle. `root` is what relative paths of side tables are relative to, if anything.
+
+    `lookup` gives the rates of a day to rows that come with their keys, where the model reads any.
+    """
 
     bundle: Bundle
     version: str = ""
     root: Path | None = None
+    lookup: Lookup | None = None
 
     @classmethod
     def load(
-        cls, folder: Path, device: str = "cpu", version: str = "", root: Path | None = None
+        cls, folder: Path, device: str = "cpu", version: str = "", root: Path | None = None,
+        rates: Path | None = None,
     ) -> "Scorer":
-        """Read and prove the bundle in `folder`. Raises RecmtlError where it is not whole."""
-        return cls(Bundle.load(folder, device), version, root)
+        """Read and prove the bundle in `folder`; `rates` takes the place of the bundle's own.
+
+        Raises RecmtlError where it is not whole, or the rates are those of other features.
+        """
+        bundle = Bundle.load(folder, device)
+        lookup, features = None, bundle.encoder.fitted.features
+        if rated(features):
+            limit = bundle.experiment.data.memory_limit
+            lookup = Lookup(Rates.open(rates or folder / "rates"), features, limit)
+        return cls(bundle, version, root, lookup)
 
     @property
     def columns(self) -> dict[str, str]:
         """Input columns → canonical type (BIGINT, VARCHAR, DOUBLE, BIGINT[], VARCHAR[], FLOAT[])."""
-        return self.bundle.encoder.columns
+        keys = self.lookup.keys if self.lookup else {}
+        return {n: k for n, k in self.bundle.encoder.columns.items() if n not in self._looked_up} | keys
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -52,7 +70,7 @@ class Scorer:
         not fit.
         """
         pieces = [
-            self.bundle.score(table.slice(start, BATCH))
+            self.bundle.score(self._whole(table.slice(start, BATCH)))
             for start in range(0, max(table.num_rows, 1), BATCH)
         ]
         return {task: np.concatenate([p[task] for p in pieces]) for task in self.tasks}
@@ -64,8 +82,14 @@ class Scorer:
             yield pa.table({
                 **{key: table[key] for key in self._candidates.keys(table.column_names)},
                 **{task: pa.array(scores[task]) for task in self.tasks},
-                VERSION: pa.repeat(pa.scalar(self.version), table.num_rows),
+                **{n: pa.repeat(pa.scalar(v), table.num_rows) for n, v in self.stamp.items()},
             })
+
+    @property
+    def stamp(self) -> dict[str, str]:
+        """What made the scores: the model's version and, where it reads rates, the day of these."""
+        day = {RATES_DAY: self.lookup.day.isoformat()} if self.lookup else {}
+        return {VERSION: self.version, **day}
 
     def score_frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """(N rows) → (N rows, same index): keys as they came, a float32 a task, and the version.
@@ -79,8 +103,7 @@ class Scorer:
         out = frame[self._candidates.keys(table.column_names)].copy()
         for task in self.tasks:
             out[task] = scored[task].to_numpy()
-        out[VERSION] = self.version
-        return out
+        return out.assign(**self.stamp)
 
     def reads(self, names: list[str]) -> list[str]:
         """Which of an input's columns are read: those of features, keys, and of side tables' keys."""
@@ -91,7 +114,21 @@ class Scorer:
         experiment, rooted = self.bundle.experiment, self.root is not None
         if rooted:
             experiment = experiment.model_copy(update={"root": self.root})
-        return Candidates(experiment, self.bundle.encoder, rooted)
+        return Candidates(experiment, self.bundle.encoder, rooted, self.columns)
+
+    @property
+    def _looked_up(self) -> list[str]:
+        return self.lookup.columns if self.lookup else []
+
+    def _whole(self, table: pa.Table) -> pa.Table:
+        """With the rates, unless the table brings them all."""
+        if self.lookup is None or set(self._looked_up) <= set(table.column_names):
+            return table
+        missing = [key for key in self.lookup.keys if key not in table.column_names]
+        if missing:
+            raise RecmtlError(f"no column {missing[0]!r}, which the model's rates are joined by",
+                              where="the table to score", found=", ".join(table.column_names))
+        return self.lookup.add(table)
 
 
 def _arrow(frame: "pd.DataFrame") -> pa.Table:

@@ -11,6 +11,7 @@ import pytest
 
 from recmtl.data.examples import Examples
 from recmtl.data.ingest import ingest
+from recmtl.data.rates.write import write_rates
 from recmtl.schema import Problem
 
 Ingested = tuple[Problem, Examples]
@@ -29,8 +30,11 @@ def make(folder: Path, table: pa.Table, features: dict[str, Any], **sections: An
         "name": "tiny", "data": data, "features": features,
         "labels": {"click": "click"}, "tasks": {"ctr": {"label": "click"}}, **sections,
     })
-    ingest(problem, folder / f"examples-{number}")
-    return problem, Examples.open(folder / f"examples-{number}")
+    out = folder / f"out-{number}"
+    ingest(problem, out / "examples")
+    examples = Examples.open(out / "examples")
+    write_rates(problem, examples, out / "rates")
+    return problem, examples
 
 
 @pytest.fixture

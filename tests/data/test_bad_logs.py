@@ -148,9 +148,47 @@ def test_null_and_absurd_times(tmp_path: Path) -> None:
     assert "1970" in refusal(tmp_path, data={"impressions": timed})
     write(tmp_path / "log.parquet", {**ROWS, "t": [1651507200000] * 4})
     message = refusal(tmp_path, data={"impressions": {**timed, "unit": "s"}})  # in the year 54305
+    assert "'t' is no time in 4 rows" in message and "in the unit given" in message
+    write(tmp_path / "log.parquet", {**ROWS, "t": [1651507200] * 4})
+    message = refusal(tmp_path, data={"impressions": {**timed, "unit": "ms"}})
     assert "days from 1990 to 2100" in message and "4 of them in" in message
     timed["zone"] = "Middle/Earth"
     assert "no time zone 'Middle/Earth'" in refusal(tmp_path, data={"impressions": timed})
+
+
+def test_one_error_names_all_that_is_corrupt(tmp_path: Path) -> None:
+    """A tenth of the rows of one of two files; `where` is the way to go on without them."""
+    noon = 1651579200000
+    sound = {"user": [1.0, 2.0] * 50, "t": [noon] * 100, "click": [0, 1] * 50, "price": [1.0] * 100}
+    write(tmp_path / "log.parquet", sound)
+    write(tmp_path / "log2.parquet", {
+        "user": [1.0, 0.5, *[2.0] * 97, 1e300],
+        "t": [noon, noon, None, *[noon] * 93, 10**18, 0, -(2**63), 1],
+        "click": [2, *[0] * 89, *[7] * 10], "price": [float("inf"), *[1.0] * 99],
+    })
+    changes: dict[str, Any] = {
+        "labels": {"clicked": "click"}, "features": {"user": CATEGORICAL, "price": {"kind": "numeric"}},
+        "data": {"impressions": {
+            "path": "log*.parquet", "time": "t", "unit": "ms", "zone": "UTC",
+        }},
+    }
+    message = refusal(tmp_path, **changes)
+    for words in (
+        "5 checks find values that cannot be used", "log2.parquet", "where = ",
+        "'click' is neither 0 nor 1 in 11 rows, e.g. 2 in row 0; not 0, 1 or null (read by [labels]",
+        "'t' has no time in 1 rows, null in row 2",
+        "'t' is no time in 2 rows, e.g. 1000000000000000000 in row 96",
+        "'user' is not a whole number that a float holds (2^53) in 2 rows, e.g. 0.5 in row 1",
+        "'price' is infinite in 1 rows, e.g. inf in row 0",
+    ):
+        assert words in message
+    assert "log.parquet" not in message
+    changes["data"]["impressions"]["where"] = (
+        "click in (0, 1) and t > 1600000000000 and t < 1700000000000 and price < 1000 "
+        "and user in (1, 2)"
+    )
+    made = ingest(problem(tmp_path, **changes), tmp_path / "out")
+    assert sum(day["rows"] for day in made["days"].values()) == 100 + 87
 
 
 def test_vectors_of_another_size(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from recmtl.data.encoder import Encoded, Encoder
 from recmtl.schema import Feature
 
-DAYS = ["2024-01-01"] * 6 + ["2024-01-03", "2024-01-04"]
+DAYS = ["2024-01-01"] * 3 + ["2024-01-02"] * 3 + ["2024-01-03", "2024-01-04"]
 LOG = pa.table({
     "day": DAYS, "click": [1, 0, 1, 0, 1, 0, 1, 0],
     "id": pa.array([5, 2**63 - 1, -7, 5, None, 5, 1, 2]),
@@ -21,6 +21,11 @@ LOG = pa.table({
     "x": pa.array([1.5, None, -3.0, 0.0, 1e6, 2.0, 7.0, 8.0]),
     "v": pa.array([[1.0, 2.0], None, [0.5, 0.0], [1.0, 1.0], [2.0, 2.0], None, [3.0, 3.0], None]),
 })
+JOINED = pa.table({
+    "f": pa.array([None, None, 0.5, 0.0, 1.0, None, 0.25, 3.0]),
+    "f.n": pa.array([None, None, 3.0, 0.0, 1.0, None, 1e6, 3.0]),
+})  # what the encoder is given of a rate or a count called f
+ROWS = pa.table({name: table[name] for table in (LOG, JOINED) for name in table.column_names})
 FORMS: dict[str, list[dict[str, Any]]] = {
     "categorical": [{"column": "id"}, {"column": "word"}, {"column": "id", "min_count": 2},
                     {"column": "word", "max_size": 1}, {"column": "word", "buckets": 5}],
@@ -29,6 +34,8 @@ FORMS: dict[str, list[dict[str, Any]]] = {
     "numeric": [{"column": "x", "transform": t} for t in ("standardise", "log1p", "quantile", "none")],
     "vector": [{"column": "v", "size": 2}],
     "cross": [{"of": ["id", "word"]}, {"of": ["id", "word"], "buckets": 7}],
+    "rate": [{"of": ["id"], "label": "click"}, {"of": ["word", "id"], "label": "click", "days": 1}],
+    "count": [{"of": ["id"]}, {"of": ["word"], "label": "click", "days": 2}],
 }
 CASES = [(kind, form) for kind, forms in FORMS.items() for form in forms]
 
@@ -60,7 +67,7 @@ def test_every_registered_kind_is_here() -> None:
 
 
 def test_shapes_follow_the_layout(encoder: Encoder) -> None:
-    got, layout = encoder.encode(LOG), encoder.layout
+    got, layout = encoder.encode(ROWS), encoder.layout
     assert got.rows.shape == (8, len(layout.slots))
     assert got.dense.shape == (8, sum(layout.dense.values()))
     assert got.dense.dtype == np.float32
@@ -80,19 +87,19 @@ def test_save_and_load_encode_the_same(encoder: Encoder, tmp_path: Path) -> None
     folder.mkdir()
     encoder.save(folder)
     loaded = Encoder.load(folder)
-    assert parts(loaded.encode(LOG)) == parts(encoder.encode(LOG))
+    assert parts(loaded.encode(ROWS)) == parts(encoder.encode(ROWS))
     assert loaded.layout == encoder.layout
     assert loaded.digest == encoder.digest
     assert loaded.warnings == encoder.warnings
 
 
 def test_a_row_is_encoded_the_same_in_any_company(encoder: Encoder) -> None:
-    whole = parts(encoder.encode(LOG))
+    whole = parts(encoder.encode(ROWS))
     order = [3, 0, 7, 1, 6, 2, 5, 4]
-    assert parts(encoder.encode(LOG.take(order))) == [whole[i] for i in order]
+    assert parts(encoder.encode(ROWS.take(order))) == [whole[i] for i in order]
     for row in range(8):
-        assert parts(encoder.encode(LOG.slice(row, 1))) == [whole[row]]
-    assert parts(encoder.encode(LOG.slice(0, 0))) == []
+        assert parts(encoder.encode(ROWS.slice(row, 1))) == [whole[row]]
+    assert parts(encoder.encode(ROWS.slice(0, 0))) == []
 
 
 def test_all_null_columns_are_encoded(encoder: Encoder) -> None:
@@ -107,5 +114,5 @@ def test_all_null_columns_are_encoded(encoder: Encoder) -> None:
 def test_fitting_twice_gives_the_same(fitted: tuple[Any, Encoder]) -> None:
     made, encoder = fitted
     again = Encoder.fit(*made, 8)
-    assert parts(again.encode(LOG)) == parts(encoder.encode(LOG))
+    assert parts(again.encode(ROWS)) == parts(encoder.encode(ROWS))
     assert again.digest == encoder.digest

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recmtl.page import heat_map, intervals, lines, save_figure
+from recmtl.page import by_day, day_map, heat_map, intervals, lines, save_figure
 
 
 def test_heat_map_writes_the_figures_into_the_cells() -> None:
@@ -36,3 +36,14 @@ def test_a_figure_is_saved_as_png_with_equal_bytes(tmp_path: Path) -> None:
         save_figure(figure, tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_shares_and_maps_by_day() -> None:
+    days = [f"2024-01-{n:02}" for n in range(1, 15)]
+    shares = by_day({"click": [0.1] * 13 + [float("nan")], "sale": [0.0] * 14}, days)
+    assert [label.get_text() for label in shares.axes[0].get_xticklabels()] == [
+        "01-01", "01-05", "01-09", "01-13",
+    ]
+    found = day_map(np.full((2, 14), 0.3), ["user", "item"], days, "drift", top=0.25)
+    assert [label.get_text() for label in found.axes[0].get_yticklabels()] == ["user", "item"]
+    assert found.axes[0].get_title(loc="left") == "drift"

@@ -1,26 +1,27 @@
 """Examples in, vocabularies, scales and layout out: counted in SQL on train rows only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import cast
 
-import duckdb
 from sqlglot import exp
 
-from recmtl.data.duck import connect, duck_errors
+from recmtl.data.database import Answer, Database
+from recmtl.data.duck import duck_errors
 from recmtl.data.encoding.fitted import Fitted, Rows, owner_of
 from recmtl.data.encoding.hashing import Buckets
 from recmtl.data.encoding.layout import layout_of
 from recmtl.data.encoding.lookup import id_type, is_embedded, occurrences
-from recmtl.data.encoding.statistics import Scale
+from recmtl.data.encoding.statistics import Scale, scales_of
+from recmtl.data.engine import open_engine
 from recmtl.data.examples import Examples
 from recmtl.data.query import column, statement
 from recmtl.data.vocabulary import RESERVED, Vocabulary
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest
 from recmtl.progress import Progress
-from recmtl.schema import Categorical, Feature, Numeric, Problem
-from recmtl.schema.features import columns_of
+from recmtl.schema import Categorical, Count, Feature, Numeric, Problem, Rate
+from recmtl.schema.features import columns_of, inputs_of
 
 Source = tuple[str, ...]
 
@@ -28,11 +29,11 @@ Source = tuple[str, ...]
 def fit(problem: Problem, examples: Examples, width: int, progress: Progress) -> Fitted:
     """See `Encoder.fit`."""
     features = dict(sorted(examples.features.items()))
-    sources = {name: columns_of(name, feature) for name, feature in features.items()}
+    sources = {name: inputs_of(name, feature) for name, feature in features.items()}
     columns = {c: examples.columns[c] for source in sources.values() for c in source}
     _check_shares(features, columns, sources)
     with (
-        closing(connect(problem.data.memory_limit)) as db,
+        closing(open_engine(problem.data)) as db,
         progress.track(len(features), "vocabularies") as advance,
     ):
         fitter = Fitter(db, problem, examples)
@@ -54,31 +55,45 @@ def fit(problem: Problem, examples: Examples, width: int, progress: Progress) ->
 class Fitter:
     """The train rows as a view `train` of one database, and what was fitted to them so far."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection, problem: Problem, examples: Examples) -> None:
+    def __init__(self, db: Database, problem: Problem, examples: Examples) -> None:
         self._db, self._columns = db, examples.columns
+        self._examples, self._split = examples, problem.data.split
         self.vocabularies: dict[str, Rows] = {}
         self.scales: dict[str, Scale] = {}
         self.empty: list[str] = []
         day = ["dt"] if examples.dated else []
-        rows = examples.select(problem.data.split, "train", [*examples.columns, *day])
-        self._run(f"CREATE TEMP VIEW train AS {rows}")
+        own = [name for name in examples.columns if not examples.rated([name])]
+        self._make("VIEW", "train", [*own, *day])
         self._day: exp.Expr = column("dt") if examples.dated else exp.null()
 
     def fit(self, name: str, features: Mapping[str, Feature]) -> None:
         """Fit one feature; a vocabulary is counted for all that share it, when its owner's turn is."""
         feature = features[name]
-        source = columns_of(name, feature)
+        source = inputs_of(name, feature)
         users = {user: f for user, f in features.items() if owner_of(user, features) == name}
-        if isinstance(feature, Numeric):
-            with duck_errors(f"column {source[0]!r}"):
-                self.scales[name] = Scale.fit(self._db, source[0], feature.transform)
-            known = self.scales[name].known
+        if isinstance(feature, Numeric | Rate | Count):
+            known = self._scale(name, feature)
         else:
             if is_embedded(feature) and users:
                 self.vocabularies[name] = self._vocabulary(feature, users)
             known = self._known(name, source, len(users))
         if not known:
             self.empty.append(name)
+
+    def _scale(self, name: str, feature: Numeric | Rate | Count) -> int:
+        """Fit the scale of each number of a feature; returns how many are known."""
+        rows = "train"
+        if not isinstance(feature, Numeric):
+            rows = "rated"
+            self._make("TABLE", rows, feature.inputs(name))  # joined once for all its scales
+        for source, scale, transform in scales_of(name, feature):
+            with duck_errors(f"column {source!r}"):
+                self.scales[scale] = Scale.fit(self._db, source, transform, rows)
+        return self.scales[name].known
+
+    def _make(self, kind: str, name: str, columns: Sequence[str]) -> None:
+        rows = self._examples.select(self._split, "train", columns, ordered=False)
+        self._run(f"CREATE OR REPLACE TEMP {kind} {name} AS {rows}")
 
     def _vocabulary(self, feature: Feature, users: Mapping[str, Feature]) -> Rows:
         """Rows of the values that `users` of the vocabulary have on train, as `feature` says."""
@@ -103,7 +118,7 @@ class Fitter:
         queries = [statement("statistics_known", column_=column(c)) for c in source]
         return min(int(self._run(query).fetchall()[0][0]) for query in queries)
 
-    def _run(self, query: str) -> duckdb.DuckDBPyConnection:
+    def _run(self, query: str) -> Answer:
         with duck_errors("the examples"):
             return self._db.execute(query)
 

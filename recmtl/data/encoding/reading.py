@@ -9,9 +9,10 @@ import pyarrow as pa
 from recmtl.data.encoding import canonical
 from recmtl.data.encoding.fitted import Fitted
 from recmtl.data.encoding.lookup import cross, id_type, last_of
+from recmtl.data.encoding.statistics import scales_of
 from recmtl.errors import RecmtlError, nearest
-from recmtl.schema import Bag, Cross, Feature, History, Numeric, Vector
-from recmtl.schema.features import columns_of
+from recmtl.schema import Bag, Count, Cross, Feature, History, Numeric, Rate, Vector
+from recmtl.schema.features import inputs_of
 
 T = TypeVar("T")
 
@@ -49,18 +50,22 @@ class Reader:
         return values, offsets
 
     def dense(self, name: str) -> np.ndarray:
-        """(B, columns) float32 of a numeric or a vector."""
-        feature, (column,) = self._feature(name)
+        """(B, columns) float32 of a vector, or of numbers: scaled, with one missing indicator."""
+        feature, source = self._feature(name)
         if isinstance(feature, Vector):
             size = feature.size
-            return self._checked(column, lambda array: canonical.vectors(array, size))
-        if isinstance(feature, Numeric):
-            return self._fitted.scales[name].apply(self._checked(column, canonical.numbers))
+            return self._checked(source[0], lambda array: canonical.vectors(array, size))
+        if isinstance(feature, Numeric | Rate | Count):
+            first, *others = [
+                self._fitted.scales[scale].apply(self._checked(column, canonical.numbers))
+                for column, scale, _ in scales_of(name, feature)
+            ]
+            return np.concatenate([first, *(numbers[:, :1] for numbers in others)], axis=1)
         raise AssertionError(name)
 
     def _feature(self, name: str) -> tuple[Feature, tuple[str, ...]]:
         feature = self._fitted.features[name]
-        return feature, columns_of(name, feature)
+        return feature, inputs_of(name, feature)
 
     def _ids_in(self, column: str) -> pa.Array:
         kind = "VARCHAR" if self._fitted.columns[column].startswith("VARCHAR") else "BIGINT"
@@ -84,5 +89,5 @@ class Reader:
             return ""
         if {"_file", "_row"} <= set(self._table.column_names):
             file, line = (self._table.column(c)[row].as_py() for c in ("_file", "_row"))
-            return f", row {line} of file {file}"
+            return f", row {line} of the log's file {file} (in sources of the examples' manifest)"
         return f", row {row}"

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-import duckdb
 import numpy as np
+from sqlglot import exp
 
+from recmtl.data.database import Database
 from recmtl.data.query import column, statement
+from recmtl.schema import Count, Numeric, Rate
 
 KNOTS = 1001
 _EDGE = 1e-7  # as scikit-learn's QuantileTransformer: a normal has no value at 0 and 1
@@ -26,12 +28,15 @@ class Scale:
     knots: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, db: duckdb.DuckDBPyConnection, name: str, transform: str) -> "Scale":
-        """Read the column `name` of the view `train` once, in bounded memory."""
+    def fit(
+        cls, db: Database, name: str, transform: str, rows: str = "train"
+    ) -> "Scale":
+        """Read the column `name` of the view `rows` once, in bounded memory."""
         if transform == "quantile":
             return _fit_quantiles(db, name)
         file = "statistics_log_moments" if transform == "log1p" else "statistics_moments"
-        mean, deviation, known = db.execute(statement(file, column_=column(name))).fetchall()[0]
+        query = statement(file, column_=column(name), train=exp.to_table(rows))
+        mean, deviation, known = db.execute(query).fetchall()[0]
         if transform == "none" or not known:
             return cls(transform, known)
         # a constant would be divided by 0: it becomes 0 and stays so
@@ -53,7 +58,17 @@ class Scale:
         return cls(**{**value, "knots": tuple(knots)})  # type: ignore[arg-type]
 
 
-def _fit_quantiles(db: duckdb.DuckDBPyConnection, name: str) -> Scale:
+def scales_of(name: str, feature: Numeric | Rate | Count) -> list[tuple[str, str, str]]:
+    """The numbers that a feature scales: the column, the name of its scale, and the transform."""
+    if isinstance(feature, Numeric):
+        return [(feature.column or name, name, feature.transform)]
+    if isinstance(feature, Count):
+        return [(name, name, "log1p")]
+    rate, rows = feature.inputs(name)
+    return [(rate, name, "standardise"), (rows, rows, "log1p")]
+
+
+def _fit_quantiles(db: Database, name: str) -> Scale:
     """Evenly spaced exact quantiles, interpolated between order statistics."""
     moments = statement("statistics_moments", column_=column(name))
     known = db.execute(moments).fetchall()[0][2]
@@ -69,7 +84,7 @@ def _fit_quantiles(db: duckdb.DuckDBPyConnection, name: str) -> Scale:
     return Scale("quantile", known, knots=tuple(knots.tolist()))
 
 
-def _order_statistics(db: duckdb.DuckDBPyConnection, query: str, wanted: np.ndarray) -> np.ndarray:
+def _order_statistics(db: Database, query: str, wanted: np.ndarray) -> np.ndarray:
     """The values at the places `wanted` of a sorted stream."""
     pieces, start = [], 0
     for batch in db.sql(query).to_arrow_reader(1 << 20):

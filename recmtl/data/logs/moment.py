@@ -1,4 +1,4 @@
-"""An impression's time and day: a column of any sensible type goes in, SQL for both comes out."""
+"""Times and days: a column of any sensible type goes in, SQL for a time in UTC or a day comes out."""
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,40 +12,47 @@ from recmtl.schema import Impressions
 
 
 def time_of(log: Table, source: Impressions) -> exp.Expr | None:
-    """The time in UTC: integers by `unit`, timestamps as they are, those with a zone moved to UTC."""
+    """An impression's time in UTC; None where the configuration names no column."""
     if source.time is None:
         return None
-    where = "data.impressions.time"
-    kind = log.type_of(source.time, where)
+    return read_time(log, source.time, source.unit, "data.impressions.time")
+
+
+def read_time(table: Table, name: str, unit: str | None, where: str) -> exp.Expr:
+    """A time in UTC: integers by `unit`, timestamps as they are, those with a zone moved to UTC."""
+    kind = table.type_of(name, where)
     group = family(kind)
     if group in ("integer", "float"):
-        if source.unit is None:
+        if unit is None:
             raise RecmtlError(
-                f"the column {source.time!r} has type {kind}: which unit since 1970?",
+                f"the column {name!r} has type {kind}: which unit since 1970?",
                 where=where, fix='give unit = "s", "ms", "us" or "ns"',
             )
-        form = f"time_of_{source.unit}"
+        form = f"time_of_{unit}"
     elif group in ("timestamp", "date", "zoned"):
-        if source.unit is not None:
+        if unit is not None:
             raise RecmtlError(
-                f"the column {source.time!r} has type {kind}, which has no unit",
-                where="data.impressions.unit", fix="drop unit",
+                f"the column {name!r} has type {kind}, which has no unit", where=where,
+                fix="drop unit",
             )
         form = "time_of_zoned" if group == "zoned" else "time_of_timestamp"
     else:
         raise RecmtlError(
-            f"the column {source.time!r} has type {kind}", where=where,
+            f"the column {name!r} has type {kind}", where=where,
             expected="a timestamp, or an integer with unit",
         )
-    return expression("values", form, value=column(source.time, log.name))
+    return expression("values", form, value=column(name, table.name))
 
 
 def day_of(log: Table, source: Impressions, time: exp.Expr | None) -> exp.Expr | None:
     """The day: that of the day column, else that of the time in `zone`; None where there is neither."""
     check_zone(source.zone)
     if source.day is None:
-        zone = exp.convert(source.zone)
-        return None if time is None else expression("values", "day_of_time", value=time, zone=zone)
+        if time is None:
+            return None
+        if source.zone == "UTC":  # the same day, of which files' statistics say whether they have it
+            return expression("values", "day_of_date", value=time)
+        return expression("values", "day_of_time", value=time, zone=exp.convert(source.zone))
     kind = log.type_of(source.day, "data.impressions.day")
     group, day = family(kind), column(source.day, log.name)
     forms = {"integer": "day_of_integer", "float": "day_of_integer", "text": "day_of_text",

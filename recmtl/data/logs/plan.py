@@ -1,38 +1,36 @@
 """What the examples will hold: a problem and the types of its files go in, a checked plan comes out."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-import duckdb
 from sqlglot import exp
 
+from recmtl.data.database import Database
+from recmtl.data.events.outcomes import Events
 from recmtl.data.labels import Expression, parse
 from recmtl.data.logs import values
 from recmtl.data.logs.moment import day_of, time_of
-from recmtl.data.logs.table import Table, find, open_table
+from recmtl.data.logs.sides import Side, open_side
+from recmtl.data.logs.table import Table, open_table
 from recmtl.data.logs.values import Check, Value, family
+from recmtl.data.query import expression
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema import (
     Bag,
+    Count,
     Feature,
     HashSplit,
     History,
     Numeric,
     Problem,
+    Rate,
     Vector,
     resolve_features,
 )
 from recmtl.schema.features import columns_of
 
+_ID_LISTS = ("BIGINT[]", "VARCHAR[]")
 RESERVED = ("_file", "_row", "_time", "_weight", "_day", "_path", "dt")
-
-
-@dataclass(frozen=True)
-class Side:
-    """A side table and its keys, each as read in the log and in the table."""
-
-    table: Table
-    keys: tuple[tuple[Value, Value], ...]
 
 
 @dataclass(frozen=True)
@@ -58,25 +56,41 @@ class Plan:
     labels: Mapping[str, "Label"]
     weight: Value | None
     features: Mapping[str, Feature]
+    events: Events = field(default_factory=Events)
+    repeats: bool = False  # the table `repeated` names rows of the log that are left out
 
     @property
     def files(self) -> tuple[str, ...]:
         """All files that are read."""
-        return self.log.files + tuple(file for side in self.sides for file in side.table.files)
+        sides = tuple(file for side in self.sides for file in side.table.files)
+        return self.log.files + sides + self.events.files
+
+    @property
+    def meant(self) -> exp.Expr:
+        """The condition for rows that are impressions, whenever they were and however often logged."""
+        return self.where.condition(self.log.name) if self.where else exp.true()
 
     @property
     def kept(self) -> exp.Expr:
         """The condition for rows to keep."""
-        return self.where.condition(self.log.name) if self.where else exp.true()
+        kept = exp.and_(self.meant, self.events.seen(self.time)) if self.events.as_of else self.meant
+        return exp.and_(kept, expression("not_repeated", "not_repeated")) if self.repeats else kept
 
 
-def make_plan(db: duckdb.DuckDBPyConnection, problem: Problem, files: tuple[str, ...]) -> Plan:
+def make_plan(db: Database, problem: Problem, files: tuple[str, ...]) -> Plan:
     """Open the log and its side tables and check every use of a column against its type."""
     source = problem.data.impressions
     log = open_table(db, "log", "data.impressions", files)
-    sides = tuple(_open_sides(db, problem, log))
-    labels = {name: _label(problem, log, name) for name in problem.labels}
+    time = time_of(log, source)
+    events = Events.open(db, problem, log)
+    met = {"impression": time, "latest": exp.convert(events.as_of) if events.as_of else None}
+    sides = tuple(
+        open_side(db, problem, log, number, met[join.at])
+        for number, join in enumerate(problem.data.joins)
+    )
+    labels = {name: _label(problem, events.beside(log), name) for name in problem.labels}
     owners = _owners(log, sides)
+    events.refuse_clashes(owners)
     inputs: dict[str, str] = {}
     for name, label in labels.items():
         inputs = dict.fromkeys(label.expression.columns, name) | inputs
@@ -84,11 +98,13 @@ def make_plan(db: duckdb.DuckDBPyConnection, problem: Problem, files: tuple[str,
         problem.features, owners, problem.forbidden(inputs, tuple(owners))
     )
     carried = _values(problem, features, owners)
-    _check_names([v.column for v in carried], labels)
-    weight, time = problem.data.weight, time_of(log, source)
+    rates = {c: n for n, f in features.items() if isinstance(f, Rate | Count) for c in f.inputs(n)}
+    _check_names([v.column for v in carried], labels, rates)
+    weight = problem.data.weight
     return Plan(
         log=log, sides=sides, where=_condition(log, source.where),
-        time=time, day=day_of(log, source, time), values=carried, labels=labels, features=features,
+        time=time, day=day_of(log, source, time), values=carried, features=features, events=events,
+        labels={name: _once_known(label, events, time) for name, label in labels.items()},
         weight=_number(log, weight, "data.weight") if weight else None,
     )
 
@@ -110,56 +126,27 @@ def _label(problem: Problem, log: Table, name: str) -> Label:
     binary = any(
         task.given == name or (task.label == name and task.type == "binary")
         for task in problem.tasks.values()
+    ) or any(
+        isinstance(f, Rate | Count) and name in (f.label, getattr(f, "given", None))
+        for f in problem.features.values()
     )
     return Label(expression, value.read, binary, value.checks)
+
+
+def _once_known(label: Label, events: Events, time: exp.Expr | None) -> Label:
+    return replace(label, read=events.label(label.read, label.expression.columns, time))
 
 
 def _number(log: Table, column: str, where: str) -> Value:
     return values.number(log.name, column, log.type_of(column, where), where)
 
 
-def side_files(problem: Problem) -> list[tuple[str, ...]]:
-    """The files of each side table. Raises RecmtlError where there are none."""
-    return [
-        find(problem, [join.path], f"data.joins[{number}]")
-        for number, join in enumerate(problem.data.joins)
-    ]
-
-
-def _open_sides(db: duckdb.DuckDBPyConnection, problem: Problem, log: Table) -> Iterable[Side]:
-    for number in range(len(problem.data.joins)):
-        yield open_side(db, problem, log, number)
-
-
-def open_side(
-    db: duckdb.DuckDBPyConnection, problem: Problem, log: Table, number: int
-) -> Side:
-    """Open a side table as the view `side_NUMBER`. Raises RecmtlError where its keys do not fit."""
-    join = problem.data.joins[number]
-    where = f"data.joins[{number}] ({join.path})"
-    files = find(problem, [join.path], f"data.joins[{number}]")
-    table = open_table(db, f"side_{number}", where, files)
-    keys = []
-    for key in join.keys:
-        left = values.identity("log", key, log.type_of(key, where), where)
-        right = values.identity(table.name, key, table.type_of(key, where), where)
-        if left.kind != right.kind:
-            raise RecmtlError(
-                f"the key {key!r} has type {log.type_of(key, where)} in the log and "
-                f"{table.type_of(key, where)} in the side table",
-                where=where, fix="write both with one type",
-            )
-        keys.append((left, right))
-    return Side(table, tuple(keys))
-
-
 def _owners(log: Table, sides: tuple[Side, ...]) -> dict[str, tuple[Table, ...]]:
-    """The tables that have a column, side tables' keys aside."""
+    """The tables that have a column; what only tells a side table's rows apart is the table's own."""
     owners: dict[str, tuple[Table, ...]] = dict.fromkeys(log.types, (log,))
     for side in sides:
-        keys = {right.column for _, right in side.keys}
         for column in side.table.types:
-            if column not in keys:
+            if column not in side.own:
                 owners[column] = (*owners.get(column, ()), side.table)
     return owners
 
@@ -186,7 +173,10 @@ def _check_types(log: Table, read: Expression) -> None:
 def _values(
     problem: Problem, features: Mapping[str, Feature], owners: Mapping[str, tuple[Table, ...]]
 ) -> tuple[Value, ...]:
-    """The carried columns: keys, group, id and hashed columns as ids, then those of the features."""
+    """The carried columns: keys, group, id and hashed columns as ids, then those of the features.
+
+    A key of a rate is an id, or the list that another feature reads in its place.
+    """
     data, found = problem.data, dict[str, Value]()
     hashed = data.split.hash if isinstance(data.split, HashSplit) else ()
     single = (("data.group", data.group), ("data.impressions.id", data.impressions.id))
@@ -195,9 +185,12 @@ def _values(
     for where, name in ids:
         table = _owner(name, where, owners)
         found[name] = values.identity(table.name, name, table.type_of(name, where), where)
-    for feature_name, feature in features.items():
+    rates_last = sorted(features.items(), key=lambda item: isinstance(item[1], Rate | Count))
+    for feature_name, feature in rates_last:
         where = f"[features] {feature_name}"
         for name in columns_of(feature_name, feature):
+            if isinstance(feature, Rate | Count) and name in found and found[name].kind in _ID_LISTS:
+                continue
             new = _value(feature, _owner(name, where, owners), name, where)
             old = found.get(name, new)
             if "DOUBLE" in (old.kind, new.kind):  # an id read as a number too stays an id
@@ -239,14 +232,21 @@ def _owner(name: str, where: str, owners: Mapping[str, tuple[Table, ...]]) -> Ta
     return tables[0]
 
 
-def _check_names(columns: list[str], labels: Mapping[str, Label]) -> None:
-    """Every column of the examples has a name of its own, in SQL's eyes, which see no case."""
+def _check_names(
+    columns: list[str], labels: Mapping[str, Label], rates: Mapping[str, str]
+) -> None:
+    """Every column of the examples has a name of its own, in SQL's eyes, which see no case.
+
+    `rates` maps the columns that are joined to the examples later to the features that read them.
+    """
     taken = {name.casefold(): "a name that examples reserve" for name in RESERVED}
-    for name in [*columns, *labels]:
+    places = [("data", name, "column") for name in columns]
+    places += [(f"[labels] {name}", name, "label") for name in labels]
+    places += [(f"[features] {feature}", name, "feature") for name, feature in rates.items()]
+    for where, name, what in places:
         if name.casefold() in taken:
-            where = f"[labels] {name}" if name in labels else "data"
             raise RecmtlError(
                 f"the name {name!r} is {taken[name.casefold()]}", where=where,
-                fix="give the label another name" if name in labels else "rename the column",
+                fix=f"give the {what} another name",
             )
         taken[name.casefold()] = "the name of a key's, a feature's or a label's column"

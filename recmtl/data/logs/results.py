@@ -1,37 +1,47 @@
-"""What is counted on examples once written: label counts, empty features."""
+"""What is counted on examples once written: label counts, nulls."""
 
 from pathlib import Path
+from typing import Any
 
-import duckdb
 from sqlglot import exp
 
+from recmtl.data.database import Database
 from recmtl.data.logs.plan import Plan
-from recmtl.data.query import column, statement
+from recmtl.data.query import column, expression, statement, text, tree
+from recmtl.schema import Data
 
 
-def label_counts(
-    db: duckdb.DuckDBPyConnection, plan: Plan, files: str
-) -> dict[str, dict[str, int]]:
-    """Positives (above 0) and nulls of every label in the examples under a glob."""
-    counts = {}
-    for name in plan.labels:
-        row = db.execute(statement("label_counts", label=column(name), part=_read(files))).fetchone()
-        assert row is not None  # an aggregate has one row
-        counts[name] = {"positives": row[0], "nulls": row[1]}
-    return counts
+def counts(db: Database, plan: Plan, files: str) -> dict[str, Any]:
+    """Rows of the examples under a glob; positives (above 0) and nulls of every label in them."""
+    query = tree("label_counts", part=exp.Table(this=exp.func("read_parquet", exp.convert(files))))
+    assert isinstance(query, exp.Select)
+    of_labels = [
+        expression("label_counts", what, label=column(name))
+        for name in plan.labels for what in ("positives", "nulls")
+    ]
+    query.select(query.expressions[0], *of_labels, append=False, copy=False)
+    found = db.execute(text(query)).fetchone()
+    assert found is not None  # an aggregate has one row
+    pairs = zip(plan.labels, found[1::2], found[2::2], strict=True)
+    return {
+        "rows": found[0], "labels": {name: {"positives": p, "nulls": n} for name, p, n in pairs}
+    }
 
 
-def empty_features(db: duckdb.DuckDBPyConnection, plan: Plan, folder: Path) -> list[str]:
-    """A warning for each carried column without any value, from the files' statistics."""
-    found = db.execute(
-        statement("empty_columns", files=exp.convert(str(folder / "*" / "*.parquet")))
-    ).fetchall()
-    empty = {name for (name,) in found}
-    return [
+def null_warnings(
+    db: Database, plan: Plan, data: Data, folder: Path
+) -> list[str]:
+    """Keys that rows lack and columns without any value, counted by the files' statistics."""
+    files = exp.convert(str(folder / "*" / "*.parquet"))
+    rows = db.execute(statement("null_counts", files=files)).fetchall()
+    found = {name: counted for name, *counted in rows}
+    keys = dict.fromkeys(filter(None, (data.impressions.id, *data.keys, data.group)))
+    said = [
+        f"{found[key][1]:,} rows have no {key}, though it is a key of theirs"
+        for key in keys if key in found and found[key][1]
+    ]
+    empty = {name for name, (values, nulls) in found.items() if values == nulls}
+    return said + [
         f"the column {value.column!r} has no value in any row"
         for value in plan.values if value.column in empty
     ]
-
-
-def _read(files: str) -> exp.Expr:
-    return exp.Table(this=exp.func("read_parquet", exp.convert(files)))

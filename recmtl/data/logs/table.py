@@ -1,19 +1,19 @@
 """Parquet files read as one table: patterns go in, a named view with checked column types comes out."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from glob import glob, has_magic
-from pathlib import Path
 
 import duckdb
 from sqlglot import exp
 
+from recmtl.data.database import FAILURES, Database
 from recmtl.data.duck import duck_errors
+from recmtl.data.logs.files import attach
 from recmtl.data.logs.values import family
-from recmtl.data.query import statement
+from recmtl.data.query import expression, statement, text, tree
 from recmtl.errors import RecmtlError, nearest
-from recmtl.schema import Problem
 
 _BY_WIDTH = (
     "TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER", "BIGINT", "UBIGINT",
@@ -64,48 +64,42 @@ def _width(kind: str) -> int:
     return _BY_WIDTH.index(kind) if kind in _BY_WIDTH else len(_BY_WIDTH) * _is_known(kind)
 
 
-def find(problem: Problem, patterns: Iterable[str], where: str) -> tuple[str, ...]:
-    """The files that patterns name, sorted within a pattern, each once. Raises RecmtlError for none."""
-    files: dict[str, None] = {}
-    for pattern in patterns:
-        path = problem.path(pattern)
-        if "://" in path:
-            raise RecmtlError("only local files can be read", where=where, found=path)
-        if Path(path).is_dir():
-            raise RecmtlError(
-                f"{path} is a folder", where=where, fix=f'name its files, e.g. "{pattern}/*.parquet"'
-            )
-        matches = [path] if Path(path).is_file() else sorted(glob(path, recursive=True))
-        matches = [m for m in matches if Path(m).is_file()]
-        if not matches:
-            raise RecmtlError(
-                f"no file matches {path}" if has_magic(path) else f"no file {path}",
-                where=where, fix="check the path and the environment variables in it",
-            )
-        files |= dict.fromkeys(matches)
-    return tuple(files)
-
-
 def open_table(
-    db: duckdb.DuckDBPyConnection, name: str, where: str, files: tuple[str, ...]
+    db: Database, name: str, where: str, files: tuple[str, ...]
 ) -> Table:
     """Create the view `name` over the files. Raises RecmtlError naming a file that is no Parquet."""
+    attach(db, files)
     types: dict[str, dict[str, str]] = {}
     for file in files:
-        with duck_errors(file):
-            described = db.execute("DESCRIBE SELECT * FROM read_parquet(?)", [[file]]).fetchall()
-        for column, kind, *_ in described:
+        described = {name: kind for name, kind, *_ in _describe(db, file)}
+        for column, kind in (dict.fromkeys(partitions((file,)), "VARCHAR") | described).items():
             types.setdefault(column, {})[file] = kind
     narrow(db, name, files)
     return Table(name, where, files, types)
 
 
+def _describe(db: Database, file: str) -> list[tuple[str, ...]]:
+    try:
+        return db.execute(statement("describe", paths=exp.convert([file]))).fetchall()
+    except duckdb.Error as error:
+        raise RecmtlError(
+            f"cannot be read as Parquet: {str(error).partition(chr(10))[0]}",
+            where=file, fix="write or copy the file again",
+        ) from error
+
+
+def partitions(files: Iterable[str]) -> tuple[str, ...]:
+    """The columns that folders such as dt=2024-01-01 give to each of the files."""
+    found = [dict.fromkeys(p.partition("=")[0] for p in f.split("/")[:-1] if "=" in p) for f in files]
+    return tuple(key for key in (found or [{}])[0] if key and all(key in keys for keys in found))
+
+
 @contextmanager
-def naming_damage(db: duckdb.DuckDBPyConnection, files: Iterable[str]) -> Iterator[None]:
+def naming_damage(db: Database, files: Iterable[str]) -> Iterator[None]:
     """Where DuckDB fails inside, name the first file that cannot be read to its end, if it is one."""
     try:
         yield
-    except duckdb.Error:
+    except FAILURES:
         for file in files:
             try:
                 db.execute(statement("read_through", paths=exp.convert([file]))).fetchall()
@@ -117,7 +111,13 @@ def naming_damage(db: duckdb.DuckDBPyConnection, files: Iterable[str]) -> Iterat
         raise
 
 
-def narrow(db: duckdb.DuckDBPyConnection, name: str, files: Iterable[str]) -> None:
-    """Point the view `name` at some of its files."""
+def narrow(db: Database, name: str, files: Iterable[str]) -> None:
+    """Point the view `name` at some of its files; a column of theirs wins over a folder's."""
+    paths = list(files)
+    view = tree("read", log=exp.to_table(name), paths=exp.convert(paths))
+    for key in partitions(paths):
+        pattern = exp.convert(f"/{re.escape(key)}=([^/]*)/")
+        value = expression("partition", "value", pattern=pattern)
+        view.expression.select(exp.alias_(value, key, quoted=True), copy=False)
     with duck_errors(name):
-        db.execute(statement("read", log=exp.to_table(name), paths=exp.convert(list(files))))
+        db.execute(text(view))

@@ -3,12 +3,12 @@ SELECT
     value IS NULL AS missing,
     value IS NOT NULL AND read IS NULL AS unreadable,
     NOT CAST(value AS DOUBLE) IN (0, 1) AS not_boolean,
-    NOT isnan(CAST(value AS DOUBLE)) AND (
-        isinf(CAST(value AS DOUBLE)) OR value <> trunc(value) OR abs(value) > 9007199254740992.0
+    isinf(CAST(value AS DOUBLE)) OR isfinite(CAST(value AS DOUBLE)) AND (
+        value <> floor(value) OR abs(value) > 9007199254740992.0
     ) AS not_whole,
     value > 9223372036854775807 OR value < -9223372036854775808 AS too_large,
     isinf(CAST(value AS DOUBLE)) AS infinite,
-    len(CAST(value AS FLOAT[])) <> size AS not_of_size,
+    array_length(CAST(value AS FLOAT[])) <> size AS not_of_size,
     value IS NULL OR CAST(value AS DOUBLE) < 0 OR NOT isfinite(CAST(value AS DOUBLE)) AS not_a_weight,
     UNNEST(value) AS elements
 FROM log

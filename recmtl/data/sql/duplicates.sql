@@ -1,7 +1,8 @@
--- Keys that a side table has more than once. Replace: `side`; put the key's columns for `key`.
-SELECT key, count(*) AS "rows"
+-- Keys that a side table has more than once, where they are whole. Replace: `side`, `whole` (no part of
+-- the key is null); put the key's columns for `key`.
+SELECT count(*) AS "rows", key
 FROM side
-WHERE key IS NOT NULL
+WHERE whole
 GROUP BY ALL
 HAVING count(*) > 1
-ORDER BY ALL
+ORDER BY ALL DESC

@@ -1,4 +1,8 @@
--- One day of the examples, in the order of the log. Replace: `this_day`, `file`.
+-- Rows of one day of the examples, in the order of the log, from a range of rows of its files.
+-- Replace: `this_day`, `first_row`, `last_row`, `file`.
 COPY (
-    SELECT * EXCLUDE (_day) FROM examples WHERE _day IS NOT DISTINCT FROM this_day ORDER BY _file, _row
+    SELECT * EXCLUDE (_day)
+    FROM examples
+    WHERE _day IS NOT DISTINCT FROM this_day AND _row BETWEEN first_row AND last_row
+    ORDER BY _file, _row
 ) TO 'file' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)

@@ -33,17 +33,24 @@ class Blocks:
         """Rows and keys in the order of the examples; on train some rare ids read the unknown row."""
         rare = RareIds(self._encoder) if part == "train" else None
         generator = numpy_generator(seed, "rare ids")
-        query = self._examples.select(self._problem.data.split, part, self._columns())
-        with duck_errors("the examples"):
-            for batch in db.sql(query).to_arrow_reader(BLOCK_ROWS):
-                table = pa.Table.from_batches([batch])
-                encoded = self._encoder.encode(table)
-                if rare is not None:
-                    encoded = rare.hide(encoded, generator)
-                yield Rows({
-                    "rows": encoded.rows, "dense": encoded.dense, "labels": self._labels(table),
-                    "weight": _weight(table)[:, None], "origin": _origin(table),
-                }, encoded.lists), table.select(self._keys)
+        for table in self._tables(db, part):
+            encoded = self._encoder.encode(table)
+            if rare is not None:
+                encoded = rare.hide(encoded, generator)
+            yield Rows({
+                "rows": encoded.rows, "dense": encoded.dense, "labels": self._labels(table),
+                "weight": _weight(table)[:, None], "origin": _origin(table),
+            }, encoded.lists), table.select(self._keys)
+
+    def _tables(self, db: duckdb.DuckDBPyConnection, part: str) -> Iterator[pa.Table]:
+        """The rows of a part: with rates a day at a time, so that no sort is larger than a day."""
+        examples, columns = self._examples, self._columns()
+        steps = [[day] for day in examples.days] if examples.rated(columns) else [None]
+        for days in steps:
+            query = examples.select(self._problem.data.split, part, columns, days)
+            with duck_errors("the examples"):
+                for batch in db.sql(query).to_arrow_reader(BLOCK_ROWS):
+                    yield pa.Table.from_batches([batch])
 
     def _columns(self) -> list[str]:
         weight = [WEIGHT] if WEIGHT in self._examples.columns else []

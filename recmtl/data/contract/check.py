@@ -1,0 +1,90 @@
+"""The data contract: examples and their log go in, a report comes out, and an error where it is broken.
+
+    OUT/contract/contract.json   every finding, and what was measured by day
+    OUT/contract/index.html      the same to look at
+    OUT/contract/values.parquet  hashes of the values that were there, and the first day of each
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from recmtl.data.contract.checks import CHECKS, types
+from recmtl.data.contract.finding import ordered
+from recmtl.data.contract.kept import VALUES, Kept, day_keys
+from recmtl.data.contract.page import contract_page
+from recmtl.data.contract.report import Report, report_of
+from recmtl.data.contract.survey import survey
+from recmtl.data.duck import connect, duck_errors
+from recmtl.errors import RecmtlError
+from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
+from recmtl.schema import Problem
+
+FORMAT = 1  # raised when the same examples would give another report
+REPORT, PAGE = "contract.json", "index.html"
+
+
+def check(problem: Problem, examples: Path, out: Path) -> Report:
+    """Write the report on a folder of examples to the folder `out` and return it.
+
+    Nothing is read again where the report is there. Raises RecmtlError naming each error found.
+    """
+    with locked(out):
+        manifest = read_manifest(examples)
+        if not is_current(out, contract_key(problem, manifest)):
+            _write(problem, examples, manifest, out)
+    report = read_report(out)
+    _refuse(report["findings"], out)
+    return report
+
+
+def read_report(out: Path) -> Report:
+    """What was found. Raises RecmtlError where there is no report."""
+    read_manifest(out)
+    report: Report = json.loads((out / REPORT).read_text())
+    return report
+
+
+def require(problem: Problem, manifest: Mapping[str, Any], out: Path) -> None:
+    """Raise RecmtlError where the report on the examples of this manifest has errors or is of others."""
+    if not is_current(out, contract_key(problem, manifest)):
+        raise RecmtlError(
+            "the examples were not checked", where=out,
+            expected="a report on the examples as they are now", fix="run `recmtl ingest` again",
+        )
+    if read_manifest(out)["levels"]["error"]:
+        _refuse(read_report(out)["findings"], out)
+
+
+def contract_key(problem: Problem, manifest: Mapping[str, Any]) -> str:
+    """What a report depends on."""
+    return digest([
+        FORMAT, manifest["key"], manifest.get("events"), problem.contract.model_dump(mode="json"),
+    ])
+
+
+def _refuse(findings: Sequence[Mapping[str, Any]], out: Path) -> None:
+    errors = [f for f in findings if f["level"] == "error"]
+    if not errors:
+        return
+    raise RecmtlError(
+        f"the data contract is broken: {len(errors)} error{'s' * (len(errors) > 1)}", where=out / PAGE,
+        found="; ".join(f"{f['check']} of {f['column']}: {f['found']}" for f in errors),
+        expected="; ".join(f["expected"] for f in errors), fix=errors[0]["fix"],
+    )
+
+
+def _write(problem: Problem, examples: Path, manifest: Mapping[str, Any], out: Path) -> None:
+    keys = day_keys(manifest, FORMAT)
+    kept = Kept.open(out / REPORT, keys)
+    with closing(connect(problem.data.memory_limit)) as db, duck_errors(examples):
+        facts = survey(db, problem, examples, keys, kept)
+    checks = CHECKS if facts.sound else (types.check,)
+    report = report_of(facts, ordered(f for one in checks for f in one(facts)))
+    record = {"key": contract_key(problem, manifest), "levels": report["levels"]}
+    with write_folder(out, record) as folder:
+        (folder / REPORT).write_text(json.dumps(report, ensure_ascii=False))
+        (folder / PAGE).write_text(contract_page(report))
+        kept.seen.save(folder / VALUES)

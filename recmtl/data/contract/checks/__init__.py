@@ -1,0 +1,23 @@
+"""The checks: each takes what was measured and yields findings."""
+
+from collections.abc import Callable, Iterator
+
+from recmtl.data.contract.checks import (
+    drift,
+    events,
+    funnel,
+    labels,
+    leakage,
+    nullability,
+    rates,
+    repeats,
+    types,
+    values,
+)
+from recmtl.data.contract.facts import Facts
+from recmtl.data.contract.finding import Finding
+
+CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    types.check, nullability.check, rates.check, values.check, labels.check, repeats.check,
+    events.check, funnel.check, drift.check, leakage.check,
+)

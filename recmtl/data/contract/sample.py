@@ -1,0 +1,67 @@
+"""Rows to look at: files of examples go in, a small table of evenly spread rows comes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlglot import exp
+
+from recmtl.data.query import column, expression, text, tree
+
+BLOCK = 4096  # rows: two of DuckDB's vectors, so that little is decoded beside what is wanted
+MOST_FILES = 16
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which rows of which files: the first `size` of every `step`."""
+
+    files: tuple[str, ...]
+    step: int
+    size: int
+
+    @classmethod
+    def spread(cls, files: Sequence[str], rows: int, blocks: int) -> "Rows":
+        """About `blocks` blocks of all `rows`; all rows where there are no more than two times that."""
+        if rows <= 2 * blocks * BLOCK:
+            return cls(tuple(files), 1, 1)
+        some = tuple(files[:: -(-len(files) // MOST_FILES)])
+        step = max(rows * len(some) // len(files) // blocks, BLOCK)
+        return cls(some, step, BLOCK)
+
+    @property
+    def all(self) -> bool:
+        return self.step == 1
+
+    def read(
+        self, db: duckdb.DuckDBPyConnection, columns: Sequence[str], hashed: Sequence[str] = ()
+    ) -> tuple[dict[str, pa.ChunkedArray], dict[str, pa.ChunkedArray]]:
+        """The columns, and hashes of the values of some."""
+        query = tree(
+            "contract_sample", files=exp.convert(list(self.files)), step=exp.convert(self.step),
+            size=exp.convert(self.size),
+        )
+        assert isinstance(query, exp.Select)
+        hashes = [expression("contract_values", "value", value=column(name)) for name in hashed]
+        query = query.select(*map(column, columns), *hashes, append=False)
+        found = db.sql(text(query)).to_arrow_table().columns
+        size = len(columns)
+        return (
+            dict(zip(columns, found[:size], strict=True)), dict(zip(hashed, found[size:], strict=True))
+        )
+
+
+def flat(values: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    """What a column holds, lists element by element, without nulls; and the row of each."""
+    whole = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], type=values.type)
+    rows = np.arange(len(whole))
+    if pa.types.is_list(whole.type):
+        rows = pc.list_parent_indices(whole).to_numpy(zero_copy_only=False)
+        whole = pc.list_flatten(whole)
+    if not whole.null_count:
+        return whole, rows
+    known = whole.is_valid()
+    return whole.filter(known), rows[known.to_numpy(zero_copy_only=False)]

@@ -1,0 +1,158 @@
+"""Events credited to impressions: a plan goes in, a table `event_NAME` a source comes out, and counts.
+
+Such a table has a row an impression that events of the source were credited to, by `_file` and `_row`,
+with its day and the source's columns. Each event is credited once. The log's keys and times are read
+once a source that follows impressions; the table `sources` numbers its files.
+"""
+
+from collections.abc import Mapping
+
+from sqlglot import exp
+
+from recmtl.data.database import Database
+from recmtl.data.events.outcomes import Events
+from recmtl.data.events.sources import Source
+from recmtl.data.logs.plan import Plan
+from recmtl.data.query import column, expression, statement, text, tree
+
+Counts = dict[str, int]
+_END_OF_TIME = exp.cast(exp.Literal.string("9999-12-31 00:00:00"), "TIMESTAMP")
+
+
+def attribute(db: Database, plan: Plan) -> dict[str, Counts]:
+    """Make the tables of all sources; what became of each source's events: the parts add up to `rows`."""
+    counts = {}
+    for source in plan.events.sources:
+        db.execute(_causes(plan, source))
+        found = _read_events(db, plan, source)
+        verdicts = _credit(db, source)
+        usable = found["rows"] - found["nulls"] - found["after_as_of"]
+        counts[source.name] = {**found, "repeated": usable - sum(verdicts.values()), **verdicts}
+        db.execute(_outcome(source))
+    scratch = [_credited(name) for name in counts]
+    for table in (*scratch, *map(exp.to_table, ("seen", "events", "matched"))):
+        db.execute(statement("attribute_done", scratch=table))
+    return counts
+
+
+def event_warnings(events: Events, counts: Mapping[str, Counts]) -> list[str]:
+    """What a person should know of the events as they were credited."""
+    said = []
+    if events.sources and events.as_of is None:
+        said.append(
+            "data.events: without as_of every window counts as closed, so that labels of the newest "
+            "impressions may be 0 although their events are still to come"
+        )
+    for name, of_source in counts.items():
+        said += [
+            f"data.events.{name}: {rows:,} of {of_source['rows']:,} events have no "
+            f"{what.removeprefix('null_')}; they add nothing to its sum"
+            for what, rows in of_source.items() if what.startswith("null_") and rows
+        ]
+    return said
+
+
+def _causes(plan: Plan, source: Source) -> str:
+    """The statement that makes the view `causes`."""
+    if any(source.event.of == other.name for other in plan.events.sources):
+        return statement("attribute_chained", credited=_credited(source.event.of))
+    assert plan.time is not None and plan.day is not None  # events are refused without
+    view = tree(
+        "attribute_impressions", moment=plan.time, condition=plan.kept, day=exp.cast(plan.day, "DATE")
+    )
+    _add(view.expression, {_key(value.column): value.read for value in plan.events.keys})
+    return text(view)
+
+
+def _read_events(db: Database, plan: Plan, source: Source) -> Counts:
+    """Make the table `events` of those that can be credited; count all, and those that cannot."""
+    as_of = exp.convert(plan.events.as_of) if plan.events.as_of else _END_OF_TIME
+    reads = {
+        "source": exp.to_table(source.table.name), "whole": _whole(source), "moment": source.time,
+        "as_of": as_of,
+    }
+    paths = list(source.table.files)
+    db.execute(statement(
+        "sources", sources=exp.to_table("event_files"), paths=exp.convert(paths),
+        numbers=exp.convert([*range(len(paths))]),
+    ))
+    made = tree("attribute_events", seen=exp.to_table("seen" if source.id else "events"), **reads)
+    own = [value for value in source.lent.values() if value is not None]
+    columns = {_key(value.column): value.read for value in (*source.keys, *own)}
+    columns |= {f"sum_{value.column}": value.read for value in source.sums}
+    _add(made.expression, columns | ({"_id": source.id.read} if source.id else {}))
+    db.execute(text(made))
+    if source.id:
+        db.execute(statement("attribute_once"))
+    counts = tree("attribute_counts", **reads)
+    missing = {f"null_{value.column}": value.read for value in source.sums}
+    _add(counts, {n: expression("outcomes", "missing", value=read) for n, read in missing.items()})
+    return _counts(db, text(counts))
+
+
+def _credit(db: Database, source: Source) -> Counts:
+    """Make the table `credited_NAME` from `events` and `causes`; count what was credited and why not."""
+    length = exp.Interval(this=exp.convert(str(source.event.seconds)), unit=exp.var("SECOND"))
+    made = tree("attribute_match", same_keys=_same_keys(source), length=length)
+    inherited = [_key(name) for name, value in source.lent.items() if value is None]
+    for struct in made.find_all(exp.Struct):
+        for name in inherited:
+            struct.append("expressions", exp.PropertyEQ(
+                this=exp.to_identifier(name, quoted=True), expression=column(name, "causes")
+            ))
+    for best in list(made.find_all(exp.Max)) if source.event.touch == "first" else []:
+        best.replace(exp.Min(this=best.this))
+    db.execute(text(made))
+    credited = tree("attribute_credited", credited=_credited(source.name))
+    _add(credited.expression, {
+        name: exp.column(name, table="_credit", db="matched", quoted=True) for name in inherited
+    })
+    db.execute(text(credited))
+    return _counts(db, statement("attribute_verdicts"))
+
+
+def _outcome(source: Source) -> str:
+    made = tree(
+        "attribute_outcome", outcome=exp.to_table(f"event_{source.name}"),
+        credited=_credited(source.name),
+    )
+    flag, time, *sums = source.event.columns(source.name)
+    columns: dict[str, exp.Expr] = {
+        flag: exp.cast(exp.convert(1), "TINYINT"), time: exp.Min(this=column("_at")),
+    }
+    columns |= {n: expression("outcomes", "total", value=column(f"sum_{n}")) for n in sums}
+    _add(made.expression, columns)
+    return text(made)
+
+
+def _whole(source: Source) -> exp.Expr:
+    """Nothing is lacking that crediting needs."""
+    needed = [source.time, *(key.read for key in source.keys), *([source.id.read] if source.id else [])]
+    return exp.paren(exp.and_(*(part.is_(exp.null()).not_() for part in needed)))
+
+
+def _same_keys(source: Source) -> exp.Expr:
+    return exp.and_(*(
+        exp.EQ(this=column(name, "events"), expression=column(name, "causes"))
+        for name in (_key(key.column) for key in source.keys)
+    ))
+
+
+def _key(name: str) -> str:
+    return f"key_{name}"
+
+
+def _credited(name: str) -> exp.Table:
+    return exp.to_table(f"credited_{name}")
+
+
+def _add(select: exp.Expr, columns: Mapping[str, exp.Expr]) -> None:
+    assert isinstance(select, exp.Select)
+    for name, read in columns.items():
+        select.select(exp.alias_(read, name, quoted=True), copy=False)
+
+
+def _counts(db: Database, query: str) -> Counts:
+    found = db.execute(query)
+    names = [name for name, *_ in found.description]
+    return dict(zip(names, found.fetchall()[0], strict=True))

@@ -1,0 +1,128 @@
+"""Event sources: a problem and its log go in, opened sources whose keys fit their causes' come out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from recmtl.data.database import Database
+from recmtl.data.logs import values
+from recmtl.data.logs.files import find
+from recmtl.data.logs.moment import read_time
+from recmtl.data.logs.table import Table, open_table
+from recmtl.data.logs.values import Value
+from recmtl.data.query import column, expression
+from recmtl.errors import RecmtlError, nearest
+from recmtl.schema import Problem
+from recmtl.schema.events import IMPRESSION, Event, chain
+
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_YEAR_9999 = 253_370_764_800  # seconds since 1970 at its begin
+
+
+@dataclass(frozen=True)
+class Source:
+    """A log of events. `keys` are its own; `lent` are the columns that later sources are joined by.
+
+    A lent column is a value of its own, or None where it is its cause's.
+    """
+
+    name: str
+    event: Event
+    table: Table
+    time: exp.Expr
+    id: Value | None
+    keys: tuple[Value, ...]
+    sums: tuple[Value, ...]
+    lent: Mapping[str, Value | None]
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """Every value that is read of an event, its time aside."""
+        own = [value for value in self.lent.values() if value is not None]
+        return (*([self.id] if self.id else []), *self.keys, *self.sums, *own)
+
+
+def event_files(problem: Problem) -> dict[str, tuple[str, ...]]:
+    """The files of each source, by its name. Raises RecmtlError where there are none."""
+    return {
+        name: find(problem, event.paths, f"data.events.{name}")
+        for name, event in problem.data.events.items()
+    }
+
+
+def open_sources(
+    db: Database, problem: Problem, log: Table
+) -> tuple[tuple[Source, ...], tuple[Value, ...]]:
+    """The sources, causes first, and what their keys are in the log.
+
+    Raises RecmtlError for a column that is missing or has another type than its cause's.
+    """
+    events = problem.data.events
+    tables = {IMPRESSION: log} | {
+        name: open_table(db, f"source_{name}", f"data.events.{name}", files)
+        for name, files in event_files(problem).items()
+    }
+    order = sorted(events, key=lambda name: len(chain(name, events)))
+    needed: dict[str, tuple[str, ...]] = dict.fromkeys(tables, ())
+    for name in reversed(order):
+        event = events[name]
+        of_cause = [c for c in needed[name] if c not in tables[name].types]
+        needed[event.of] = tuple(dict.fromkeys([*needed[event.of], *event.keys, *of_cause]))
+    sources = tuple(_source(name, events[name], tables[name], needed[name]) for name in order)
+    for source in sources:
+        _check_keys(source, events, tables)
+    where = "data.events"
+    return sources, tuple(_identity(log, key, where) for key in needed[IMPRESSION])
+
+
+def _source(name: str, event: Event, table: Table, needed: Iterable[str]) -> Source:
+    where = f"data.events.{name}"
+    lent = {c: _identity(table, c, where) if c in table.types else None for c in needed}
+    return Source(
+        name, event, table, _time(table, event, f"{where}.time"),
+        _identity(table, event.id, f"{where}.id") if event.id else None,
+        tuple(_identity(table, key, f"{where}.on") for key in event.keys),
+        tuple(
+            values.number(table.name, c, table.type_of(c, f"{where}.sum"), f"{where}.sum")
+            for c in event.sum
+        ),
+        lent,
+    )
+
+
+def _time(table: Table, event: Event, where: str) -> exp.Expr:
+    """The time in UTC, null where a corrupt number is none: a broken event is counted, not fatal."""
+    read = read_time(table, event.time, event.unit, where)
+    if event.unit is None:
+        return read
+    farthest = min(_YEAR_9999 * _PER_SECOND[event.unit], 2**63 - 1)
+    return expression(
+        "outcomes", "within_reach", value=column(event.time, table.name), read=read,
+        farthest=exp.convert(farthest),
+    )
+
+
+def _identity(table: Table, name: str, where: str) -> Value:
+    return values.identity(table.name, name, table.type_of(name, where), where)
+
+
+def _check_keys(source: Source, events: Mapping[str, Event], tables: Mapping[str, Table]) -> None:
+    """Raise RecmtlError for a key that no cause has, or has as another kind of value."""
+    where = f"data.events.{source.name}.on"
+    causes = [*chain(source.name, events)[1:], IMPRESSION]
+    for own in source.keys:
+        owner = next((tables[name] for name in causes if own.column in tables[name].types), None)
+        if owner is None:
+            known = {c for name in causes for c in tables[name].types}
+            raise RecmtlError(
+                f"no column {own.column!r} in {' or '.join(tables[name].where for name in causes)}",
+                where=where, fix=nearest(own.column, known),
+            )
+        theirs = _identity(owner, own.column, where)
+        if own.kind != theirs.kind:
+            raise RecmtlError(
+                f"the key {own.column!r} has type {source.table.type_of(own.column, where)} in "
+                f"{source.table.where} and {owner.type_of(own.column, where)} in {owner.where}",
+                where=where, fix="write both with one type",
+            )

@@ -1,0 +1,69 @@
+"""What each day is made from: files, side tables, credited events, how much was known; as digests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlglot import exp
+
+from recmtl.data.database import Database
+from recmtl.data.events.outcomes import Events
+from recmtl.data.increments.days import Origins
+from recmtl.data.increments.files import Source
+from recmtl.data.increments.maturity import NONE, known_of_day
+from recmtl.data.logs.plan import Plan
+from recmtl.data.query import statement
+from recmtl.folder import digest
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Of what is not in the log's files: settings and types, side tables, credited events by day."""
+
+    shape: str
+    joins: Mapping[str, str]
+    credited: Mapping[str, Mapping[str, str]]
+
+    @classmethod
+    def make(
+        cls, db: Database, plan: Plan, shape: str,
+        inputs: Mapping[str, Sequence[Source]],
+    ) -> "Digests":
+        """Read the tables `event_NAME` of `attribute`."""
+        joins = {}
+        for number, side in enumerate(plan.sides):
+            files = [file.digest for file in inputs[f"joins[{number}]"]]
+            one_time = side.at is not None and not side.of_each_row
+            joins[f"joins[{number}]"] = digest([*files, str(plan.events.as_of)] if one_time else files)
+        credited: dict[str, dict[str, str]] = {}
+        for source in plan.events.sources:
+            table = exp.to_table(f"event_{source.name}")
+            for day, rows, values in db.execute(statement("outcome_digest", outcome=table)).fetchall():
+                credited.setdefault(str(day), {})[source.name] = f"{rows} {values:x}"
+        return cls(shape, joins, credited)
+
+
+def origins_of(events: Events, sources: Sequence[Source], digests: Digests) -> Origins:
+    """The days that the log has at `as_of`, each with all that its examples depend on."""
+    files: dict[str, dict[str, str]] = {}
+    times: dict[str, list[str]] = {}
+    for place, source in enumerate(sources):
+        for day, held in (source.days or {}).items():
+            files.setdefault(day, {})[str(place)] = source.digest
+            times.setdefault(day, []).extend(time for time in (held.first, held.last) if time)
+    origins: dict[str, dict[str, Any]] = {}
+    for day, of_day in files.items():
+        known = _known(events, times[day])
+        if known.get("impressions") != NONE:
+            origins[day] = {
+                "settings": digests.shape, "files": of_day, "joins": dict(digests.joins),
+                "credited": dict(digests.credited.get(day, {})), "known": known,
+            }
+    return origins
+
+
+def _known(events: Events, times: Sequence[str]) -> dict[str, str]:
+    if not times:
+        return {}
+    sources = {source.name: source.event for source in events.sources}
+    return known_of_day(events.as_of, sources, min(times), max(times))

@@ -1,0 +1,186 @@
+"""One run of ingest: what it is given and what stands there go in, the folder made anew comes out.
+
+Days that are what they should be are linked from the folder that stood there; the others are written.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlglot import exp
+
+from recmtl.data.database import Database
+from recmtl.data.duck import duck_errors
+from recmtl.data.events.attribution import attribute
+from recmtl.data.increments.account import report, warnings
+from recmtl.data.increments.days import EVERY_DAY, Origins, Window, Work, plan_work, refuse_mixture
+from recmtl.data.increments.files import Source, number, take_all
+from recmtl.data.increments.known import Known, Listing
+from recmtl.data.increments.origins import Digests, origins_of
+from recmtl.data.logs.bad_values import check_values
+from recmtl.data.logs.checks import (
+    check_days,
+    check_history,
+    check_sides,
+    unmatched,
+)
+from recmtl.data.logs.plan import Plan, make_plan
+from recmtl.data.logs.repeats import drop_repeats
+from recmtl.data.logs.results import counts, null_warnings
+from recmtl.data.logs.sides import hold
+from recmtl.data.logs.table import naming_damage, narrow
+from recmtl.data.logs.view import examples_view
+from recmtl.data.logs.write import SORTED_AT_ONCE, day_folder, link_day, of_day, write_day
+from recmtl.data.query import statement
+from recmtl.errors import RecmtlError
+from recmtl.folder import digest, write_folder
+from recmtl.progress import Progress
+from recmtl.schema import Problem
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run is given: a problem and the digest of its settings, the folder and what stands there,
+    the files that lie there, and the days that may be written."""
+
+    problem: Problem
+    settings: str
+    out: Path
+    known: Known
+    listing: Listing
+    window: Window
+
+
+def renew(db: Database, task: Task, progress: Progress) -> None:
+    """Make the folder anew. Raises RecmtlError for input that cannot be used; nothing changes then."""
+    problem = task.problem
+    plan = make_plan(db, problem, tuple(task.listing.log))
+    shape = _shape(plan, task.settings)
+    with naming_damage(db, plan.files):
+        sources = _read_log(db, plan, task, shape)
+        inputs = _read_inputs(db, plan, task)
+        plan, repeated = drop_repeats(db, plan, problem.data)
+        manifest: dict[str, Any] = {
+            "key": "", "settings": task.settings, "shape": shape, "as_of": problem.data.as_of,
+            "sources": [source.to_json() for source in sources],
+            "inputs": {name: [file.to_json() for file in files] for name, files in inputs.items()},
+            "features": {n: f.model_dump(mode="json") for n, f in plan.features.items()},
+            "zone": problem.data.impressions.zone,
+            "dropped": {"where": sum(source.left_out for source in sources), "repeated": repeated},
+            "events": attribute(db, plan),
+        }
+        now = origins_of(plan.events, sources, Digests.make(db, plan, shape, inputs))
+    names = {str(place): Path(source.path).name for place, source in enumerate(sources)}
+    work = plan_work(now, task.known.origins, task.window, names)
+    refuse_mixture(work, now, task.known.origins)
+    if not work.write and not work.link:
+        raise _no_rows(plan, task.window)
+    _make_folder(db, plan, task, manifest, work, now, progress)
+
+
+def _shape(plan: Plan, settings: str) -> str:
+    """What decides on the columns of every day, whatever rows it has."""
+    kinds = {value.column: value.kind for value in plan.values}
+    features = {name: feature.model_dump(mode="json") for name, feature in plan.features.items()}
+    return digest([settings, kinds, features])
+
+
+def _read_log(
+    db: Database, plan: Plan, task: Task, shape: str
+) -> list[Source]:
+    """The log's files and what each gives; those that are known under this shape are not read."""
+    sources = number(task.listing.log, task.known.sources)
+    places = {source.path: place for place, source in enumerate(sources) if not source.removed}
+    db.execute(statement(
+        "sources", numbers=exp.convert([*places.values()]), paths=exp.convert([*places])
+    ))
+    same = task.known.manifest.get("shape") == shape
+    fresh = [s.path for s in sources if s.path in places and not (same and s.days is not None)]
+    narrow(db, "log", fresh or plan.log.files[:1])  # side tables and events are checked in any case
+    check_values(db, plan)
+    days = check_days(db, plan) if fresh else {}
+    narrow(db, "log", plan.log.files)
+    rows = _rows(db, fresh)
+    return [
+        replace(s, rows=rows[s.path], days=days.get(s.path, {})) if s.path in rows else s
+        for s in sources
+    ]
+
+
+def _read_inputs(
+    db: Database, plan: Plan, task: Task
+) -> dict[str, list[Source]]:
+    """The other files, side tables checked."""
+    for side in plan.sides:
+        if side.since is not None:
+            check_history(db, side)
+            hold(db, side, [v.column for v in plan.values if v.table == side.table.name])
+    check_sides(db, plan)
+    inputs = {}
+    for name, states in task.listing.inputs.items():
+        rows = _rows(db, states)
+        files = take_all(states, task.known.inputs.get(name, []))
+        inputs[name] = [replace(file, rows=rows[file.path]) for file in files]
+    return inputs
+
+
+def _rows(db: Database, files: Iterable[str]) -> dict[str, int]:
+    paths = list(files)
+    return dict(db.execute(statement("file_rows", paths=exp.convert(paths))).fetchall()) if paths else {}
+
+
+def _make_folder(
+    db: Database, plan: Plan, task: Task, manifest: dict[str, Any], work: Work,
+    now: Origins, progress: Progress,
+) -> None:
+    sources = [Source.of(source) for source in manifest["sources"]]
+    db.execute(examples_view(plan))
+    described = db.execute("DESCRIBE SELECT * EXCLUDE (_day) FROM examples").fetchall()
+    made_from = {d: now[d] for d in work.write} | {d: task.known.origins[d] for d in work.link}
+    files = {place: Path(source.path).name for place, source in enumerate(sources) if source.days}
+    manifest |= {
+        "key": digest([manifest["shape"], files, made_from]),
+        "columns": {name: kind for name, kind, *_ in described},
+        "made_from": dict(sorted(made_from.items())), "stale": work.stale,
+    }
+    with write_folder(task.out, manifest) as folder, duck_errors(task.out):
+        for day in work.link:
+            link_day(day, task.out, folder)
+        with naming_damage(db, plan.files):
+            days = _write_days(db, plan, task, work, sources, folder, progress)
+        days |= {day: task.known.manifest["days"][day] for day in work.link}
+        manifest["days"] = dict(sorted(days.items()))
+        manifest["warnings"] = warnings(task.problem, plan, manifest)
+        manifest["warnings"] += null_warnings(db, plan, task.problem.data, folder)
+        task.listing.refuse_changes()
+    report(work, days)
+
+
+def _write_days(
+    db: Database, plan: Plan, task: Task, work: Work, sources: Sequence[Source], folder: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Each written day's rows, labels, and rows without one in a side table."""
+    held = {day: {s.path: s.days[day] for s in sources if s.days and day in s.days} for day in work.write}
+    at_once = sys.maxsize if task.problem.data.engine == "spark" else SORTED_AT_ONCE
+    size = max([at_once, *(sum(_rows(db, side.table.files).values()) for side in plan.sides)])
+    days = {}
+    with progress.track(sum(h.rows for of in held.values() for h in of.values()), "ingest") as advance:
+        for day in work.write:
+            target = day_folder(folder, day)
+            write_day(db, day, held[day], target, size)
+            days[day] = counts(db, plan, str(target / "*.parquet"))
+            strangers = unmatched(db, plan, of_day(plan, day))
+            days[day] |= {"unmatched": strangers} if strangers else {}
+            advance(days[day]["rows"])
+    return days
+
+
+def _no_rows(plan: Plan, window: Window) -> RecmtlError:
+    asked = f", with none of the days {window}" if window != EVERY_DAY else ""
+    return RecmtlError(
+        "no rows to keep", where=plan.log.where, found=f"{len(plan.log.files)} files{asked}",
+        fix=f"check {plan.where.where}" if plan.where else None,
+    )

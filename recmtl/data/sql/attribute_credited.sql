@@ -1,0 +1,9 @@
+-- Credited events, each with its impression. Replace: `credited` (the table to make); add the keys that
+-- further events are joined by.
+CREATE OR REPLACE TEMPORARY TABLE credited AS
+SELECT
+    events.*,
+    matched._credit.of_file AS _of_file, matched._credit.of_row AS _of_row, matched._credit.day AS _day
+FROM events
+JOIN matched ON matched._file = events._file AND matched._row = events._row
+WHERE matched._credit IS NOT NULL

@@ -1,0 +1,40 @@
+"""Durations and moments as a person writes them: "30 minutes" in seconds, a time with its zone in UTC."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+_UNITS = {
+    "second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "hour": 3600, "h": 3600,
+    "day": 86400, "d": 86400, "week": 604800, "w": 604800,
+}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)[\s,]*")
+_LONGEST = 3660 * 86400
+
+
+def duration(text: str) -> int:
+    """The seconds in `text`. Raises ValueError where it is no duration, or not above zero."""
+    parts = _PART.findall(text)
+    units = [unit.lower() if len(unit) == 1 else unit.lower().removesuffix("s") for _, unit in parts]
+    if not parts or _PART.sub("", text).strip() or not set(units) <= _UNITS.keys():
+        raise ValueError(f'{text!r} is no duration such as "30 minutes", "36 hours" or "7 days"')
+    total = sum(Fraction(number) * _UNITS[unit] for (number, _), unit in zip(parts, units, strict=True))
+    if total.denominator != 1 or not 0 < total <= _LONGEST:
+        raise ValueError(f"{text!r} is no whole number of seconds from 1 second to ten years")
+    return int(total)
+
+
+def written(value: object) -> object:
+    """A day or time of the file in ISO form. Raises ValueError for text that is neither."""
+    text = value.isoformat() if isinstance(value, date | datetime) else value
+    if isinstance(text, str):
+        datetime.fromisoformat(text)  # its ValueError names what it found
+    return text
+
+
+def in_utc(text: str, zone: str | None, days: int = 0) -> datetime:
+    """A written time, `days` later, in UTC without a zone; `zone` is that of one without an offset."""
+    moment = datetime.fromisoformat(text) + timedelta(days=days)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone or "UTC"))
+    return aware.astimezone(UTC).replace(tzinfo=None)
