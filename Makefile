@@ -7,6 +7,7 @@ TORCH_FROM ?=
 VENV       := .venv
 BIN        := $(VENV)/bin
 STAMP      := $(VENV)/.installed
+SPARK      := $(VENV)/.spark
 PIP        := $(BIN)/python -m pip --disable-pip-version-check
 
 # The public logs, where a folder of them lies beside the checkout.
@@ -33,7 +34,7 @@ demo: $(STAMP)
 
 # What reaches standard error after the tests (DuckDB's binding reports what lives on at exit) is
 # shown only where they fail, so that pytest's closing line is the last one.
-test: $(STAMP)
+test: $(STAMP) $(SPARK)
 	@$(BIN)/pytest -q $(TESTS) 2>$(VENV)/errors || { code=$$?; cat $(VENV)/errors >&2; exit $$code; }
 
 test-all: TESTS := -m ""
@@ -57,6 +58,12 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install -qq $(TORCH_FROM) torch==$$(sed -n 's/^torch==//p' constraints.txt)
 	@$(PIP) install -qq -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Half a gigabyte that only the tests which compare the two engines need.
+$(SPARK): $(STAMP)
+	@echo "Installing Spark for the tests that compare engines: once, a minute or two"
+	@$(PIP) install -qq -c constraints.txt -e '.[dev,spark]'
 	@touch $@
 
 clean:

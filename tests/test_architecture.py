@@ -97,6 +97,12 @@ def test_engines_live_in_one_place(file: Path) -> None:
 
 
 @each_file
+def test_spark_lives_in_one_folder(file: Path) -> None:
+    spark = [line for name, line in imports(file) if name.split(".")[0] in ("pyspark", "py4j")]
+    assert not spark or module(file).startswith("recmtl.data.spark.")
+
+
+@each_file
 def test_files_hold_one_idea(file: Path) -> None:
     lines = len(file.read_text().splitlines())
     assert lines <= 300

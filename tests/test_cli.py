@@ -58,6 +58,16 @@ def test_as_of_needs_times(finished: Path, tmp_path: Path) -> None:
     assert "as_of needs impressions.time" in message
 
 
+def test_a_backfill_says_what_it_wrote_and_what_is_left(finished: Path, tmp_path: Path) -> None:
+    asked = ("ingest", finished / "shop.toml", "--out", tmp_path / "out", "--to")
+    done = recmtl(*asked, "2024-01-03")
+    assert done.returncode == 0, done.stderr
+    assert "2024-01-03  " in done.stderr and "rows written: new" in done.stderr
+    assert "examples: 3 days written, 0 as they were, 1 stale" in done.stderr
+    assert "warning: 1 days are not as the logs" in done.stderr
+    assert "--from, --to: is no day" in refused(*asked, "tomorrow")
+
+
 def test_a_missing_log_is_named(finished: Path, tmp_path: Path) -> None:
     text = (finished / "shop.toml").read_text().replace("/log/*.parquet", "/lag/*.parquet")
     (tmp_path / "wrong.toml").write_text(text)

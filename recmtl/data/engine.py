@@ -1,15 +1,21 @@
 """The engine that a configuration names, opened."""
 
+from duckdb import DuckDBPyConnection
+
 from recmtl.data.database import Database
 from recmtl.data.duck import connect
 from recmtl.errors import RecmtlError
 from recmtl.schema import Data
 
 
-def open_engine(data: Data) -> Database:
-    """DuckDB in this process, or a session of Spark. Raises RecmtlError where there is no Spark."""
+def open_engine(data: Data, duck: DuckDBPyConnection | None = None) -> Database:
+    """DuckDB in this process, `duck` where that is open, or a session of Spark, which closes it too.
+
+    Raises RecmtlError where there is no Spark.
+    """
+    duck = duck or connect(data.memory_limit)
     if data.engine == "duckdb":
-        return connect(data.memory_limit)
+        return duck
     try:
         from recmtl.data.spark.connection import SparkConnection
         from recmtl.data.spark.session import open_session
@@ -19,4 +25,4 @@ def open_engine(data: Data) -> Database:
             fix="pip install 'recmtl[spark]', with Java 17 or later",
         ) from error
 
-    return SparkConnection(open_session(), connect(data.memory_limit))
+    return SparkConnection(open_session(), duck)

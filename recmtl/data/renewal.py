@@ -29,10 +29,11 @@ from recmtl.data.logs.checks import (
 from recmtl.data.logs.plan import Plan, make_plan
 from recmtl.data.logs.repeats import drop_repeats
 from recmtl.data.logs.results import counts, null_warnings
+from recmtl.data.logs.side_by_side import writing
 from recmtl.data.logs.sides import hold
 from recmtl.data.logs.table import naming_damage, narrow
 from recmtl.data.logs.view import examples_view
-from recmtl.data.logs.write import SORTED_AT_ONCE, day_folder, link_day, of_day, write_day
+from recmtl.data.logs.write import SIZE, day_folder, link_day, of_day, pieces
 from recmtl.data.query import statement
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest, write_folder
@@ -164,14 +165,22 @@ def _write_days(
 ) -> dict[str, Any]:
     """Each written day's rows, labels, and rows without one in a side table."""
     held = {day: {s.path: s.days[day] for s in sources if s.days and day in s.days} for day in work.write}
-    at_once = sys.maxsize if task.problem.data.engine == "spark" else SORTED_AT_ONCE
-    size = max([at_once, *(sum(_rows(db, side.table.files).values()) for side in plan.sides)])
+    side_rows = sum(sum(_rows(db, side.table.files).values()) for side in plan.sides)
+    size = sys.maxsize if task.problem.data.engine == "spark" else max(SIZE, side_rows)
+    parts = {day: pieces(day, held[day], day_folder(folder, day), size) for day in work.write}
     days = {}
-    with progress.track(sum(h.rows for of in held.values() for h in of.values()), "ingest") as advance:
+    with (
+        progress.track(sum(h.rows for of in held.values() for h in of.values()), "ingest") as advance,
+        writing(db, plan, side_rows) as write,
+    ):
         for day in work.write:
-            target = day_folder(folder, day)
-            write_day(db, day, held[day], target, size)
-            days[day] = counts(db, plan, str(target / "*.parquet"))
+            day_folder(folder, day).mkdir()
+        written = write([piece for day in work.write for piece in parts[day]])
+        for day in work.write:
+            for _ in parts[day]:
+                next(written)
+            narrow(db, "log", held[day])
+            days[day] = counts(db, plan, str(day_folder(folder, day) / "*.parquet"))
             strangers = unmatched(db, plan, of_day(plan, day))
             days[day] |= {"unmatched": strangers} if strangers else {}
             advance(days[day]["rows"])

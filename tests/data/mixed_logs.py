@@ -85,8 +85,8 @@ def _events_problem(root: Path) -> Problem:
 
 
 def columns(root: Path) -> Problem:
-    """One table in two files of other widths and columns; days as texts, times as ids, lists, floats that
-    are ids, a side table with a few of the users; a split by hash; a weight."""
+    """One table in two files of other widths and columns, one of them null in one; days as texts, times
+    as ids, lists, floats that are ids, a side table with a few of the users; a split by hash."""
     random = np.random.default_rng(12)
     for place, (width, number) in enumerate(((pa.int32(), pa.float32()), (pa.int64(), pa.float64()))):
         rows = ROWS // 2
@@ -107,7 +107,9 @@ def columns(root: Path) -> Problem:
             "weight": pa.array(_some(random, [1, 2, 3], rows), pa.uint16()),
         })
         table = table.append_column(f"only_{place}", pa.array(range(rows)))
-        _write(root / f"one/rows-{place}.parquet", table)
+        once = pa.nulls(rows) if place else pa.array(["x", None] * (rows // 2))
+        table = table.append_column("once", once)
+        _write(root / f"one/rows[{place}].parquet", table)
     _write(root / "users.parquet", pa.table({
         "user": [7, 8, 100], "city": ["x\x1fy", "\\", "nowhere"], "empty": pa.nulls(3),
     }))
@@ -122,7 +124,7 @@ def columns(root: Path) -> Problem:
                    "old": "not (paid < 1) and flag is not null"},
         "features": {
             "user": {"kind": "categorical"}, "item": {"kind": "categorical", "share": "user"},
-            **{key: {"kind": "categorical"} for key in ("seen", "begun", "city")},
+            **{key: {"kind": "categorical"} for key in ("seen", "begun", "city", "once")},
             **{key: {"kind": "numeric"} for key in ("empty", "late")},
             "words": {"kind": "bag"}, "last": {"kind": "history", "last": 3},
             "point": {"kind": "vector", "size": 2},

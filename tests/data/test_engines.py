@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from recmtl.data.contract import check, read_report
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import Examples
 from recmtl.data.ingest import ingest
@@ -19,7 +21,7 @@ from recmtl.schema import Problem
 from tests.data import made_log, mixed_logs
 
 QUIET = {
-    "spark.ui.enabled": "false", "spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false",
+    "spark.ui.enabled": "false", "spark.log.level": "FATAL", "spark.ui.showConsoleProgress": "false",
     "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1",
     "spark.driver.memory": "1g", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     "spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "2",
@@ -59,6 +61,8 @@ class Made:
         ingest(problem, out / "examples")
         examples = Examples.open(out / "examples")
         write_rates(problem, examples, out / "rates")
+        with suppress(RecmtlError):  # what it finds is compared, not heeded
+            check(problem, out / "examples", out / "contract")
         return cls(examples, Encoder.fit(problem, examples, width=4))
 
     def rows(self, folder: str = "dt=*") -> pl.DataFrame:
@@ -111,6 +115,13 @@ def test_rates_are_equal(both: tuple[Made, Made]) -> None:
     assert states == [file.relative_to(spark) for file in sorted(spark.glob("*/*.parquet"))]
     for state in states:
         assert_frame_equal(_read([spark / state]), _read([duck / state]))
+
+
+def test_reports_on_the_contract_are_equal(both: tuple[Made, Made]) -> None:
+    duck, spark = (read_report(made.examples.folder.with_name("contract")) for made in both)
+    assert spark["findings"] == duck["findings"] and len(duck["days"]) > 2
+    for name, day in duck["days"].items():
+        assert spark["days"][name] | {"key": ""} == day | {"key": ""}
 
 
 def test_another_engine_finds_the_examples_as_they_are(tmp_path: Path) -> None:

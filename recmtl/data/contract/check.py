@@ -18,6 +18,7 @@ from recmtl.data.contract.page import contract_page
 from recmtl.data.contract.report import Report, report_of
 from recmtl.data.contract.survey import survey
 from recmtl.data.duck import connect, duck_errors
+from recmtl.data.engine import open_engine
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
 from recmtl.schema import Problem
@@ -79,8 +80,11 @@ def _refuse(findings: Sequence[Mapping[str, Any]], out: Path) -> None:
 def _write(problem: Problem, examples: Path, manifest: Mapping[str, Any], out: Path) -> None:
     keys = day_keys(manifest, FORMAT)
     kept = Kept.open(out / REPORT, keys)
-    with closing(connect(problem.data.memory_limit)) as db, duck_errors(examples):
-        facts = survey(db, problem, examples, keys, kept)
+    with (
+        closing(connect(problem.data.memory_limit)) as db,
+        closing(open_engine(problem.data, db)) as engine, duck_errors(examples),
+    ):
+        facts = survey(db, problem, examples, keys, kept, engine)
     checks = CHECKS if facts.sound else (types.check,)
     report = report_of(facts, ordered(f for one in checks for f in one(facts)))
     record = {"key": contract_key(problem, manifest), "levels": report["levels"]}

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-import duckdb
 from sqlglot import exp
 
 from recmtl.data.contract.funnels import Breaks
+from recmtl.data.database import Database
 from recmtl.data.labels import Expression, parse
 from recmtl.data.logs.files import find
 from recmtl.data.logs.moment import day_of, time_of
@@ -28,7 +28,7 @@ class Log:
     """The log of a problem, opened, from the first of `days` on."""
 
     def __init__(
-        self, db: duckdb.DuckDBPyConnection, problem: Problem, manifest: Mapping[str, Any],
+        self, db: Database, problem: Problem, manifest: Mapping[str, Any],
         days: Collection[str],
     ) -> None:
         self._db, self._problem, self._large = db, problem, is_large(manifest)

@@ -78,7 +78,7 @@ def stated(db: duckdb.DuckDBPyConnection, files: Sequence[str]) -> Stated:
     """What the files' statistics say of each column that is no list."""
     found = db.execute(statement("contract_statistics", files=exp.convert(list(files)))).fetchall()
     return {
-        name: {"nulls": nulls / rows, "extent": (least, most) if bounded == chunks else None}
+        name: {"nulls": nulls / rows, "extent": (least, most) if bounded == chunks > 0 else None}
         for name, rows, nulls, least, most, chunks, bounded in found if nulls is not None and rows
     }
 

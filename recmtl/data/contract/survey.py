@@ -15,6 +15,7 @@ from recmtl.data.contract.kept import Kept
 from recmtl.data.contract.leakage import Strength, strengths
 from recmtl.data.contract.log import Log
 from recmtl.data.contract.sample import Rows
+from recmtl.data.database import Database
 from recmtl.folder import read_manifest
 from recmtl.schema import Problem
 
@@ -22,13 +23,16 @@ NEWEST, BLOCKS = 10, 2  # days whose rows are searched for leakage, 8,192 rows o
 
 
 def survey(
-    db: duckdb.DuckDBPyConnection, problem: Problem, folder: Path, keys: Mapping[str, str], kept: Kept
+    db: duckdb.DuckDBPyConnection, problem: Problem, folder: Path, keys: Mapping[str, str], kept: Kept,
+    engine: Database,
 ) -> Facts:
-    """`keys` are what the days are made from; those that are kept are not measured again."""
+    """`keys` are what the days are made from; those that are kept are not measured again. `engine` reads
+    the log, `db` the examples.
+    """
     manifest = read_manifest(folder)
     columns = Columns.of(problem, manifest)
     fresh = [name for name in keys if name not in {day.name for day in kept.days}]
-    log = Log(db, problem, manifest, fresh or list(keys))
+    log = Log(engine, problem, manifest, fresh or list(keys))
     walk = Walk(db, columns, label_pairs(problem), kept.days, kept.seen)
     days = [walk.day(name, files_of(folder, name), manifest["days"][name]) for name in fresh]
     counted = _counted(log, [replace(day, key=keys[day.name]) for day in days]) if fresh else []

@@ -5,6 +5,7 @@ is the log that it was.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -83,7 +84,8 @@ def _digest(path: str) -> str:
 def take_all(states: States, known: Sequence[Source]) -> list[Source]:
     """A record a file, in the order of the listing."""
     old = {source.path: source for source in known}
-    return [take(path, state, old.get(path)) for path, state in states.items()]
+    with ThreadPoolExecutor() as pool:  # a digest lets other threads run
+        return [*pool.map(lambda path: take(path, states[path], old.get(path)), states)]
 
 
 def number(states: States, known: Sequence[Source]) -> list[Source]:
@@ -92,14 +94,12 @@ def number(states: States, known: Sequence[Source]) -> list[Source]:
     A file that was renamed keeps its number, one that is gone leaves an empty record, a new one gets
     the next.
     """
-    places = {source.path: place for place, source in enumerate(known)}
-    found = [replace(source, removed=True, rows=0, days=None) for source in known]
-    strangers = [take(path, state, None) for path, state in states.items() if path not in places]
-    for path, place in places.items():
-        if path in states:
-            found[place] = take(path, states[path], known[place])
+    taken = {source.path: source for source in take_all(states, known)}
+    found = [
+        taken.pop(source.path, replace(source, removed=True, rows=0, days=None)) for source in known
+    ]
     left = {source.digest: place for place, source in enumerate(found) if source.removed}
-    for new in strangers:
+    for new in taken.values():
         place = left.pop(new.digest, len(found))
         if place == len(found):
             found.append(new)

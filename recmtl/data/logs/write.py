@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 from sqlglot import exp
 
 from recmtl.data.database import Database
@@ -15,43 +17,18 @@ from recmtl.data.logs.plan import Plan
 from recmtl.data.logs.table import narrow
 from recmtl.data.query import text, tree
 
-SORTED_AT_ONCE = 4 * 122_880  # rows: a larger sort of wide rows would spill, and cost as much as all else
+SIZE = 4 * 122_880  # rows of a part: a sort of more would spill
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows from `first_row` to `last_row` of some files."""
+    """Rows of a day from `first_row` to `last_row` of some files, and the part that they go to."""
 
+    day: str
     files: tuple[str, ...]
     first_row: int
     last_row: int
-
-
-def pieces(held: Mapping[str, Held], size: int) -> Iterator[Piece]:
-    """Files that have about `size` rows of a day together, or of a longer one so many rows at a time.
-
-    `held` are the day's files, in order, and what they have of it.
-    """
-    group: dict[str, Held] = {}
-    for file, part in held.items():
-        if group and sum(other.rows for other in group.values()) + part.rows > size:
-            yield _whole(group)
-            group = {}
-        if part.rows <= size:
-            group[file] = part
-            continue
-        step = size * (part.last_row - part.first_row + 1) // part.rows
-        for first in range(part.first_row, part.last_row + 1, step):
-            yield Piece((file,), first, min(first + step - 1, part.last_row))
-    if group:
-        yield _whole(group)
-
-
-def _whole(group: Mapping[str, Held]) -> Piece:
-    return Piece(
-        tuple(group), min(part.first_row for part in group.values()),
-        max(part.last_row for part in group.values()),
-    )
+    target: Path
 
 
 def day_folder(examples: Path, day: str) -> Path:
@@ -67,24 +44,63 @@ def of_day(plan: Plan, day: str) -> exp.Expr:
     return exp.and_(plan.kept, this)
 
 
-def write_day(
-    db: Database, day: str, held: Mapping[str, Held], folder: Path, size: int
-) -> None:
-    """Write a day from the view `examples` into a new folder, a part a piece, in the order of `held`.
+def pieces(day: str, held: Mapping[str, Held], folder: Path, size: int) -> list[Piece]:
+    """Files that have up to `size` rows of a day together, or of a longer one so many rows at a time.
 
-    The view `log` is left with the day's files.
+    `held` are the day's files, in the order in which rows are kept, and what they have of it.
     """
-    folder.mkdir()
-    this = exp.null() if day == UNDATED else exp.convert(date.fromisoformat(day))
-    for number, piece in enumerate(pieces(held, size)):
-        narrow(db, "log", piece.files)
-        copy = tree(
-            "write_day", this_day=this, first_row=exp.convert(piece.first_row),
-            last_row=exp.convert(piece.last_row),
-        )
-        copy.set("files", [exp.Literal.string(str(folder / f"part-{number:05d}.parquet"))])
-        db.execute(text(copy))
-    narrow(db, "log", held)
+    return [
+        Piece(day, files, first, last, folder / f"part-{number:05d}.parquet")
+        for number, (files, first, last) in enumerate(_ranges(held, size))
+    ]
+
+
+def _ranges(held: Mapping[str, Held], size: int) -> Iterator[tuple[tuple[str, ...], int, int]]:
+    group: dict[str, Held] = {}
+    for file, part in held.items():
+        if group and sum(other.rows for other in group.values()) + part.rows > size:
+            yield _whole(group)
+            group = {}
+        if part.rows <= size:
+            group[file] = part
+            continue
+        step = size * (part.last_row - part.first_row + 1) // part.rows
+        for first in range(part.first_row, part.last_row + 1, step):
+            yield (file,), first, min(first + step - 1, part.last_row)
+    if group:
+        yield _whole(group)
+
+
+def _whole(group: Mapping[str, Held]) -> tuple[tuple[str, ...], int, int]:
+    first, last = (part.first_row for part in group.values()), (part.last_row for part in group.values())
+    return tuple(group), min(first), max(last)
+
+
+def write_piece(db: Database, piece: Piece, sort: bool) -> None:
+    """Write a part from the view `examples`, in the order of the log where that is asked for."""
+    narrow(db, "log", piece.files)
+    copy = tree(
+        "write_day", first_row=exp.convert(piece.first_row), last_row=exp.convert(piece.last_row),
+        this_day=exp.null() if piece.day == UNDATED else exp.convert(date.fromisoformat(piece.day)),
+    )
+    order = copy.find(exp.Order)
+    if order is not None and not sort:
+        order.pop()
+    copy.set("files", [exp.Literal.string(str(piece.target))])
+    db.execute(text(copy))
+
+
+def in_order(file: Path) -> bool:
+    """Whether a part's rows come by file, then row; two narrow columns are read."""
+    last = np.full((1, 2), -1, dtype=np.int64)
+    with pq.ParquetFile(file) as parquet:
+        for batch in parquet.iter_batches(1 << 20, columns=["_file", "_row"]):
+            rows = np.column_stack([batch["_file"], batch["_row"]])
+            steps = np.diff(rows, axis=0, prepend=last)
+            if ((steps[:, 0] < 0) | ((steps[:, 0] == 0) & (steps[:, 1] <= 0))).any():
+                return False
+            last = rows[-1:]
+    return True
 
 
 def link_day(day: str, old: Path, new: Path) -> None:

@@ -94,7 +94,8 @@ class SparkConnection:
         wanted = Wanted.of(table)
         if wanted not in self._read:
             described = self._files.execute(wanted.describe()).fetchall()
-            frame = read(self._session, wanted, [(name, kind) for name, kind, *_ in described])
+            empty = self._files.execute(wanted.empty()).fetchall()
+            frame = read(self._session, wanted, {name: kind for name, kind, *_ in described}, empty)
             self._read[wanted] = f"files_{len(self._read)}"
             frame.createOrReplaceTempView(self._read[wanted])
         return self._read[wanted]

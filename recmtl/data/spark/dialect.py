@@ -57,12 +57,20 @@ def _parsed(node: exp.Expr) -> exp.Expr:
 
 
 def _hash(node: exp.Expr) -> exp.Expr:
-    """Of a value, or of a whole row where a table's name stands for it."""
-    value, select = node.expressions[0], node.find_ancestor(exp.Select)
+    """Of values, or of a whole row where a table's name stands for it."""
+    select = node.find_ancestor(exp.Select)
     tables = {table.alias_or_name for table in select.find_all(exp.Table)} if select else set()
+    made = _form("hash", exp.column("value"))
+    for call in made.find_all(exp.Anonymous):
+        call.set("expressions", [part for value in node.expressions for part in _hashed(value, tables)])
+    return made
+
+
+def _hashed(value: exp.Expr, tables: set[str]) -> list[exp.Expr]:
+    """A value, and whether it is null: Spark's hash passes nulls over."""
     if isinstance(value, exp.Column) and not value.table and value.name in tables:
-        value = exp.Column(this=exp.Star(), table=exp.to_identifier(value.name, quoted=True))
-    return _form("hash", value)
+        return [exp.Column(this=exp.Star(), table=exp.to_identifier(value.name, quoted=True))]
+    return [value, value.is_(exp.null())]
 
 
 def _list(node: exp.Expr) -> exp.Expr:

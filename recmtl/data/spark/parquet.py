@@ -1,9 +1,11 @@
 """Parquet files: what a query wants of them in, a frame with each row's file and number out; and back."""
 
 import os
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from glob import glob
 from pathlib import Path
 
@@ -44,26 +46,50 @@ class Wanted:
         )
         return cls(tuple(paths), name and name.name, hive == exp.true(), numbered)
 
+    def empty(self) -> str:
+        """DuckDB's statement that tells which files have which columns of no type, all null."""
+        told = f"parquet_schema({self._list()})"
+        return f"SELECT file_name, name FROM {told} WHERE logical_type = 'NullType()'"
+
     def describe(self) -> str:
         """DuckDB's statement that tells the columns of the files."""
-        paths = exp.convert(list(self.paths)).sql(dialect="duckdb")
         options = "union_by_name = true, hive_partitioning = false"
-        return f"DESCRIBE SELECT * FROM read_parquet({paths}, {options})"
+        return f"DESCRIBE SELECT * FROM read_parquet({self._list()}, {options})"
+
+    def _list(self) -> str:
+        return exp.convert(list(self.paths)).sql(dialect="duckdb")
 
 
-def read(session: SparkSession, wanted: Wanted, types: Sequence[tuple[str, str]]) -> DataFrame:
-    """The columns of `types` (name, DuckDB's type), and those that are wanted of the files.
+def read(
+    session: SparkSession, wanted: Wanted, types: Mapping[str, str], empty: Iterable[tuple[str, str]]
+) -> DataFrame:
+    """The columns of `types` (name → DuckDB's type), and those that are wanted of the files.
 
-    Raises Refusal for a file that Spark would pass over.
+    `empty` are files and columns of no type, which Spark cannot read as another. Raises Refusal for a
+    file that Spark would pass over.
     """
     for file in wanted.paths:
         if os.path.basename(file).startswith(("_", ".")):
             raise Refusal(f"Spark reads no file whose name begins with _ or a dot: {file}")
-    known = {name: kind for name, told in types if (kind := spark_type(told))}
-    schema = ", ".join(f"{_quoted(name)} {kind}" for name, kind in known.items())
-    reader = session.read.option("__globPaths__", "false").schema(schema)
-    frame = reader.parquet(*map(_url, wanted.paths))
-    columns = [_column(name, told) for name, told in types if name in known]
+    lacking = {file: frozenset(name for of, name in empty if of == file) for file, _ in empty}
+    groups: dict[frozenset[str], list[str]] = {}
+    for file in wanted.paths:
+        groups.setdefault(lacking.get(file, frozenset()), []).append(file)
+    frames = [_read(session, wanted, files, types, names) for names, files in groups.items()]
+    return reduce(DataFrame.unionAll, frames)
+
+
+def _read(
+    session: SparkSession, wanted: Wanted, files: Sequence[str], types: Mapping[str, str],
+    empty: Collection[str],
+) -> DataFrame:
+    known = {name: kind for name, told in types.items() if (kind := spark_type(told))}
+    fields = [f"{_quoted(name)} {kind}" for name, kind in known.items() if name not in empty]
+    frame = session.read.schema(", ".join(fields)).parquet(*map(_pattern, files))
+    columns = [
+        f.expr(f"CAST(NULL AS {kind})").alias(name) if name in empty else _column(name, types[name])
+        for name, kind in known.items()
+    ]
     return frame.select(*columns, *_of_file(wanted))
 
 
@@ -84,6 +110,11 @@ def _url(path: str) -> str:
     if "://" in path:
         return path.replace("s3://", "s3a://", 1)
     return f"file://{os.path.abspath(path)}"
+
+
+def _pattern(path: str) -> str:
+    """A path that is one where Spark takes patterns."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", _url(path))
 
 
 def _column(name: str, told: str) -> Column:

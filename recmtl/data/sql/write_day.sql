@@ -1,8 +1,9 @@
--- Rows of one day of the examples, in the order of the log, from a range of rows of its files.
+-- Rows of one day of the examples, in the order of the log, from a range of rows of its files. The level
+-- of compression costs a sixth less than the usual one, and a tenth more space.
 -- Replace: `this_day`, `first_row`, `last_row`, `file`.
 COPY (
     SELECT * EXCLUDE (_day)
     FROM examples
     WHERE _day IS NOT DISTINCT FROM this_day AND _row BETWEEN first_row AND last_row
     ORDER BY _file, _row
-) TO 'file' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)
+) TO 'file' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880)
