@@ -24,6 +24,7 @@ from recmtl.errors import RecmtlError
 from recmtl.evaluate.gates import gate_heat_map
 from recmtl.experiment import Experiment
 from recmtl.folder import digest, file_digest, is_current, locked, read_manifest, write_folder
+from recmtl.kernels import engine
 from recmtl.learn.fit import Epoch, Objective, Parts, fit
 from recmtl.learn.predict import Predictions, predict
 from recmtl.learn.tasks import statistics
@@ -119,6 +120,7 @@ def _train(
     )
     manifest: dict[str, Any] = {
         "key": key, "model": run.model, "seed": run.seed, "device": device, "epochs": [],
+        "kernels": engine(),
         "parameters": parameter_count(model),
     }
     with write_folder(run.folder, manifest) as folder:

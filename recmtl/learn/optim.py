@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recmtl.kernels import adagrad
 from recmtl.learn.settings import TrainConfig
 
 
@@ -34,17 +35,9 @@ class RowAdagrad(torch.optim.Optimizer):
                     self._update(table, group)
 
     def _update(self, table: nn.Parameter, group: dict[str, Any]) -> None:
-        rows, values = _distinct(table.grad)  # type: ignore[arg-type]
-        weights = table.index_select(0, rows)
-        if group["l2"]:
-            values = values.add(weights, alpha=group["l2"])
-        parts = values.view(len(rows), group["copies"], -1)
-        squares: Tensor = self._squares(table, group["copies"])
-        total = squares.index_select(0, rows) + parts.square().mean(dim=2)
-        squares.index_copy_(0, rows, total)
-        rate = group["lr"] / (total.sqrt() + group["eps"])
-        step = (parts * rate.unsqueeze(2)).view_as(weights)
-        table.index_copy_(0, rows, weights - step)
+        rows, gradients = _distinct(table.grad)  # type: ignore[arg-type]
+        squares = self._squares(table, group["copies"])
+        adagrad(table.data, squares, rows, gradients, group["lr"], group["l2"], group["eps"])
 
     def _squares(self, table: nn.Parameter, copies: int) -> Tensor:
         state = self.state[table]

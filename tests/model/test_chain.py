@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recmtl.model.chain import Layer, chains
-from recmtl.model.embedding import merge
+from recmtl.model.chain import Layer, chains, mixtures
 
 ROWS, INPUTS = 37, 11
 
@@ -89,15 +88,14 @@ def test_a_nan_comes_through() -> None:
     assert chains(spoiled, layers)[3].isnan().any()
 
 
-@pytest.mark.parametrize("kind", [torch.int32, torch.int64])
-def test_merge_sums_the_values_of_each_row(kind: torch.dtype) -> None:
-    rows = torch.tensor([7, 2, 7, 0, 2, 7], dtype=kind)
-    values = torch.arange(12.0).view(6, 2)
-    distinct, merged = merge(rows, values)
-    assert distinct.tolist() == [0, 2, 7]
-    assert merged.tolist() == [[6.0, 7.0], [2.0 + 8.0, 3.0 + 9.0], [0.0 + 4 + 10, 1.0 + 5 + 11]]
-
-
-def test_merge_of_nothing_is_nothing() -> None:
-    distinct, merged = merge(torch.empty(0, dtype=torch.int32), torch.empty(0, 2))
-    assert distinct.shape == (0,) and merged.shape == (0, 2)
+def test_mixtures_are_the_sums_of_chains_and_their_gradients() -> None:
+    x, layers = parameters(3, [6, 4])
+    gates = torch.rand(ROWS, 2, 3).softmax(-1).requires_grad_()
+    leaves = [x, gates, *(tensor for layer in layers for pair in layer for tensor in pair)]
+    ours = torch.stack(mixtures(x, gates, layers), dim=1)
+    theirs = gates @ plainly(x, layers, 3).view(ROWS, 3, 4)
+    torch.testing.assert_close(ours, theirs)
+    weights = torch.linspace(-1.0, 2.0, ours.numel()).view_as(ours)
+    found = torch.autograd.grad((ours * weights).sum(), leaves)
+    for a, b in zip(found, torch.autograd.grad((theirs * weights).sum(), leaves), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from recmtl.model.chain import chains
+from recmtl.model.chain import mixtures
 from recmtl.model.mlp import MLP, linear
 
 
 class Experts(nn.Module):
-    """(B, inputs) → (B, K, hidden[-1]): K networks of linear and ReLU."""
+    """K networks of linear and ReLU, mixed by gates: (B, inputs), (B, T, K) → T times (B, hidden[-1])."""
 
     def __init__(
         self, inputs: int, hidden: Sequence[int], experts: int, dropout: float = 0.0
@@ -23,13 +23,11 @@ class Experts(nn.Module):
         self.above = nn.ModuleList(MLP(hidden[0], hidden[1:]) for _ in range(experts))
         self.outputs = hidden[-1]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, gates: Tensor) -> tuple[Tensor, ...]:
+        return mixtures(x, gates, self.chained, self.dropout * self.training)
+
+    @property
+    def chained(self) -> list[list[tuple[Tensor, Tensor]]]:
+        """The layers: the first as one, those above one an expert."""
         above = zip(*(net.layers for net in self.above), strict=True)
-        layers = [[(self.weight, self.bias)], *above]
-        flat = chains(x, layers, len(self.above), self.dropout * self.training)
-        return flat.view(len(x), len(self.above), self.outputs)
-
-
-def mix(gates: Tensor, experts: Tensor) -> Tensor:
-    """Σ_k gates[:, t, k] · experts[:, k] for every task t: (B, T, K), (B, K, H) → (B, T, H)."""
-    return torch.bmm(gates.to(experts.dtype), experts)
+        return [[(self.weight, self.bias)], *(list(layer) for layer in above)]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recmtl.batch import Embedded, Shared
-from recmtl.model.sharing.experts import Experts, mix
+from recmtl.model.sharing.experts import Experts
 from recmtl.model.sharing.module import SharingModule
 
 
@@ -35,9 +35,8 @@ class MultiGateExperts(SharingModule):
             weights = torch.cat([self.gates[task].get_parameter("weight") for task in same])
             logits = F.linear(x, weights).view(len(x), len(same), len(weights) // len(same))
             gate = logits.float().softmax(-1)  # (B, T, K)
-            mixed = mix(gate, self.experts(x))  # (B, T, H)
             gates |= zip(same, gate.unbind(1), strict=True)
-            views |= zip(same, mixed.unbind(1), strict=True)
+            views |= zip(same, self.experts(x, gate), strict=True)
         order = tuple(self.gates)
         return Shared({task: views[task] for task in order}, {task: gates[task] for task in order})
 

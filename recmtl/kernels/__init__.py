@@ -1,0 +1,13 @@
+"""The loops of a training step that torch makes in several passes over memory, each in one.
+
+On CPU, in fp32 and bf16, they run in C++ (`loops.cpp`), compiled at first use where there is a compiler;
+elsewhere, in torch's own operators. Both give the same up to the order of sums.
+"""
+
+from recmtl.kernels.dense import clipped_product, masked, mix, unmix
+from recmtl.kernels.library import engine
+from recmtl.kernels.table import Reads, adagrad, look_up, merge
+
+__all__ = [
+    "Reads", "adagrad", "clipped_product", "engine", "look_up", "masked", "merge", "mix", "unmix",
+]

@@ -1,0 +1,133 @@
+"""Loops over the rows of a table of embeddings: look-up, the sum of gradients a row, their update."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recmtl.batch import Ragged
+from recmtl.kernels.library import SUFFIX, fits, run
+
+ENTRY_BYTES = 16  # of `Entry` in loops.cpp
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a batch reads of one table, and into which columns of a view it goes.
+
+    Slots lie side by side from column `into`; each list is averaged into `width` columns of its own.
+    """
+
+    width: int
+    rows: Tensor  # (B, S)
+    into: int
+    lists: Sequence[tuple[Ragged, int]] = ()
+
+
+def look_up(table: Tensor, reads: Reads, first: int, out: Tensor) -> None:
+    """Fill a view (B, columns) with what a batch reads of the columns `first` to `first + width`."""
+    (size, slots), width = reads.rows.shape, reads.width
+    if fits(table, out):
+        tail = SUFFIX[out.dtype]
+        sizes = (table, table.shape[1], first, width)
+        if slots:
+            run(f"gather_{SUFFIX[reads.rows.dtype]}_{tail}", *sizes, reads.rows, reads.rows.stride(0),
+                out[:, reads.into :], out.stride(0), size, slots)
+        for ragged, into in reads.lists:
+            run(f"pool_{SUFFIX[ragged.values.dtype]}_{tail}", *sizes, ragged.values, ragged.offsets,
+                out[:, into:], out.stride(0), size)
+        return
+    columns = table[:, first : first + width]
+    if slots:
+        found = columns.index_select(0, reads.rows.reshape(-1))
+        out[:, reads.into : reads.into + slots * width] = found.view(size, -1)
+    for ragged, into in reads.lists:
+        out[:, into : into + width] = _mean(columns.index_select(0, ragged.values), ragged)
+
+
+def merge(gradients: Sequence[Tensor], reads: Reads, table_rows: int) -> tuple[Tensor, Tensor]:
+    """The gradient of a table from those of its views, (B, columns) each: one view a copy.
+
+    Returns the rows touched, (U,), each once and rising, and their gradients (U, copies · width) in fp32
+    or more: the sum over everything that read the row.
+    """
+    parts = [reads.rows.reshape(-1), *(ragged.values for ragged, _ in reads.lists)]
+    rows = torch.cat(parts) if reads.lists else parts[0]
+    if fits(*gradients):
+        return _merge_native(gradients, reads, rows, table_rows)
+    values = torch.cat([_values(gradient, reads) for gradient in gradients], dim=1)
+    ordered, order = rows.sort(stable=True)
+    first = torch.ones_like(ordered, dtype=torch.bool)
+    torch.ne(ordered[1:], ordered[:-1], out=first[1:])
+    starts = first.nonzero().squeeze(1)
+    # The sum over a sorted order is what an embedding bag computes, vectorised and on all cores.
+    return ordered[starts].long(), F.embedding_bag(order, values, starts, mode="sum")
+
+
+def adagrad(
+    table: Tensor, squares: Tensor, rows: Tensor, gradients: Tensor, rate: float, l2: float, eps: float
+) -> None:
+    """Row-wise Adagrad in place on `rows` (U,) with `gradients` (U, W); squares (rows, copies)."""
+    copies = squares.shape[1]
+    if fits(table, squares, gradients):
+        run("row_adagrad", table, squares, rows, gradients, len(rows), copies,
+            table.shape[1] // copies, float(rate), float(l2), float(eps))
+        return
+    weights = table.index_select(0, rows)
+    if l2:
+        gradients = gradients.add(weights, alpha=l2)
+    parts = gradients.view(len(rows), copies, -1)
+    total = squares.index_select(0, rows) + parts.square().mean(dim=2)
+    squares.index_copy_(0, rows, total)
+    step = (parts * (rate / (total.sqrt() + eps)).unsqueeze(2)).view_as(weights)
+    table.index_copy_(0, rows, weights - step)
+
+
+def _merge_native(
+    gradients: Sequence[Tensor], reads: Reads, rows: Tensor, table_rows: int
+) -> tuple[Tensor, Tensor]:
+    (size, slots), width, step = reads.rows.shape, reads.width, gradients[0].shape[1]
+    count = len(rows)
+    entries = torch.empty(count, ENTRY_BYTES, dtype=torch.uint8)
+    run("entries_of_slots", entries, size, slots, width, step, reads.into, threads=False)
+    begin = size * slots
+    for ragged, into in reads.lists:
+        run("entries_of_list", entries[begin:], ragged.offsets, size, step, into, threads=False)
+        begin += len(ragged.values)
+    order = torch.empty(count, dtype=torch.int32)
+    starts, distinct = (torch.empty(count + 1, dtype=torch.int64) for _ in range(2))
+    found = run(f"group_{SUFFIX[rows.dtype]}", rows, count, table_rows - 1, order, starts, distinct,
+                threads=False)
+    out = torch.empty(found, len(gradients) * width)
+    run(f"sum_groups_{SUFFIX[gradients[0].dtype]}", list(gradients), len(gradients), width, entries,
+        order, starts, found, out)
+    return distinct[:found], out
+
+
+def _values(gradient: Tensor, reads: Reads) -> Tensor:
+    """The gradient of each single look-up, (N, width), in fp32 or more: slots first, then the lists."""
+    size, slots = reads.rows.shape
+    of_slots = gradient[:, reads.into : reads.into + slots * reads.width]
+    values = [of_slots.reshape(size * slots, reads.width)]
+    for ragged, into in reads.lists:
+        lengths = ragged.offsets.diff()
+        mean = gradient[:, into : into + reads.width] / lengths.clamp(min=1).unsqueeze(1)
+        values.append(mean.index_select(0, _owners(ragged)))
+    joined = torch.cat(values)
+    return joined if joined.dtype == torch.float64 else joined.float()
+
+
+def _mean(values: Tensor, ragged: Ragged) -> Tensor:
+    """The mean of each list: (V, W) → (B, W); zeros for an empty list."""
+    lengths = ragged.offsets.diff()
+    total = values.new_zeros(len(lengths), values.shape[1]).index_add(0, _owners(ragged), values)
+    return total / lengths.clamp(min=1).unsqueeze(1)
+
+
+def _owners(ragged: Ragged) -> Tensor:
+    """The impression that each value of a list belongs to, (V,)."""
+    lengths = ragged.offsets.diff()
+    every = torch.arange(len(lengths), device=lengths.device)
+    return torch.repeat_interleave(every, lengths, output_size=len(ragged.values))
