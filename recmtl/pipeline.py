@@ -23,7 +23,7 @@ from recmtl.folder import digest, is_current, locked, read_manifest, write_folde
 from recmtl.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from recmtl.learn.fit import Epoch
+    from recmtl.learn.epoch import Epoch
     from recmtl.run import Prepared, Run
     from recmtl.scoring import Scorer
     from recmtl.tracking.client import Tracker

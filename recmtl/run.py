@@ -4,8 +4,9 @@ The folder holds the bundle, the scores of valid, the epochs and what the gates 
 """
 
 import json
+import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ from recmtl.evaluate.gates import gate_heat_map
 from recmtl.experiment import Experiment
 from recmtl.folder import digest, file_digest, is_current, locked, read_manifest, write_folder
 from recmtl.kernels import engine
-from recmtl.learn.fit import Epoch, Objective, Parts, fit
+from recmtl.learn.epoch import Epoch
+from recmtl.learn.fit import Objective, Parts, fit
 from recmtl.learn.predict import Predictions, predict
+from recmtl.learn.resume import Checkpoints
 from recmtl.learn.tasks import statistics
 from recmtl.model.multitask import MultiTask, build_model, parameter_count
 from recmtl.page import save_figure
@@ -67,7 +70,9 @@ class Run:
                 "data": self.experiment.data.model_copy(update={"memory_limit": None}),
                 "contract": Contract(),
                 "models": {self.model: self.experiment.models[self.model]},
-                "train": self.experiment.train.model_copy(update={"seeds": (self.seed,)}),
+                "train": self.experiment.train.model_copy(
+                    update={"seeds": (self.seed,), "checkpoint_steps": 1}
+                ),
             }
         )
         return digest({"experiment": own.digest, "data": data})
@@ -79,6 +84,11 @@ class Run:
     @property
     def bundle(self) -> Path:
         return self.folder / "bundle"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a run that is killed leaves, so that the next one of its key goes on from there."""
+        return self.folder.with_name(f".{self.folder.name}.resume")
 
 
 def pick_device(name: str) -> str:
@@ -123,14 +133,14 @@ def _train(
         "kernels": engine(),
         "parameters": parameter_count(model),
     }
+    keep = Checkpoints(run.checkpoints, key, settings.checkpoint_steps)
     with write_folder(run.folder, manifest) as folder:
-        best = folder / "best.safetensors"
-        for epoch in fit(model, parts, objective, settings, best, progress):
-            manifest["epochs"].append(_plain(epoch))
+        for epoch in fit(model, parts, objective, settings, keep, progress):
+            manifest["epochs"].append(epoch.to_json())
             listen(epoch)
-        best.unlink()
         save_predictions(predict(model, parts.valid, progress), folder, "valid", run.title)
         _save_bundle(run, model.to("cpu"), prepared, folder)
+    shutil.rmtree(run.checkpoints)
 
 
 def _model(run: Run, train: Shards) -> tuple[MultiTask, Objective]:
@@ -173,14 +183,6 @@ def load_scores(folder: Path, part: str) -> dict[str, np.ndarray]:
     """task → (N,) scores of a part, in the order of its shards."""
     table = pq.read_table(folder / f"{part}.parquet")
     return {name: table[name].to_numpy() for name in table.column_names}
-
-
-def _plain(epoch: Epoch) -> dict[str, Any]:
-    content = asdict(epoch)
-    return {k: dict(content[k]) for k in ("metrics", "timings")} | {
-        "number": epoch.number, "best": epoch.best,
-        "gates": {task: summary.to_json() for task, summary in epoch.gates.items()},
-    }
 
 
 def _save_bundle(run: Run, model: MultiTask, prepared: Prepared, folder: Path) -> None:

@@ -1,14 +1,18 @@
 """A run is done once, all or nothing, and the same inputs give the same bytes."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from recmtl.batch import Batch
+from recmtl.data.loader import Loader
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
 from recmtl.folder import is_current, read_manifest
-from recmtl.learn.fit import Epoch
+from recmtl.learn import resume
+from recmtl.learn.epoch import Epoch
 from recmtl.run import Prepared, Run, pick_device, train_run
 
 
@@ -75,9 +79,41 @@ def test_a_killed_run_leaves_nothing_and_is_done_by_the_next(finished: Path, tmp
 
     with pytest.raises(Killed):
         train_run(made, prepared(finished), "cpu", kill)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [made.checkpoints]
     train_run(made, prepared(finished), "cpu", ignore)
     assert is_current(made.folder, made.key(prepared(finished).digest))
+    assert list(tmp_path.iterdir()) == [made.folder]
+    assert weights(made.folder) == weights(finished / "out/models/mmoe/seed-1")
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = run(finished, tmp_path / "run")
+    train = made.experiment.train.model_copy(update={"checkpoint_steps": 2, "epochs": 2})
+    made = Run(made.experiment.model_copy(update={"train": train}), "mmoe", 1, made.folder)
+    undisturbed = Run(made.experiment, "mmoe", 1, tmp_path / "other")
+    train_run(undisturbed, prepared(finished), "cpu", ignore)
+    monkeypatch.setattr(resume, "COST", float("inf"))
+    taken: list[int] = []
+
+    def load(self: Loader, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
+        for batch in whole(self, epoch, skip):
+            taken.append(len(batch))
+            if len(taken) == 5:
+                raise Killed
+            yield batch
+
+    whole = Loader.batches
+    monkeypatch.setattr(Loader, "batches", load)
+    with pytest.raises(Killed):
+        train_run(made, prepared(finished), "cpu", ignore)
+    assert read_manifest(made.checkpoints / "checkpoint")["standing"]["steps"] == 4
+    heard: list[Epoch] = []
+    train_run(made, prepared(finished), "cpu", heard.append)
+    assert weights(made.folder) == weights(undisturbed.folder)
+    assert [epoch.number for epoch in heard] == [1, 2]
+    assert not made.checkpoints.exists()
 
 
 def test_a_runs_key_knows_its_own_model_alone(finished: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Shards in, batches out: one background thread gathers them while the model computes."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -39,19 +40,23 @@ class Loader:
         """Batches an epoch."""
         return (len(self._shards) + self._size - 1) // self._size
 
-    def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch on the device. An exception in the background is raised here."""
-        made = self._in_order() if self._seed is None else self._shuffled(self._seed, epoch)
+    def batches(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch on the device, without the first `skip`, which are not even read.
+
+        An exception in the background is raised here.
+        """
+        made = self._in_order(skip) if self._seed is None else self._shuffled(self._seed, epoch, skip)
         on_device = self._device.type != "cpu"
         for batch in prefetched(made, AHEAD):
             yield batch.to(self._device) if on_device else batch
 
-    def _in_order(self) -> Iterator[Batch]:
-        for first in range(0, len(self._shards), self._size):
+    def _in_order(self, skip: int) -> Iterator[Batch]:
+        for first in range(skip * self._size, len(self._shards), self._size):
             yield self._batch(self._content.slice(first, min(first + self._size, len(self._shards))))
 
-    def _shuffled(self, seed: int, epoch: int) -> Iterator[Batch]:
-        for places in _places(len(self._shards), self._size, numpy_generator(seed, "loader", epoch)):
+    def _shuffled(self, seed: int, epoch: int, skip: int) -> Iterator[Batch]:
+        generator = numpy_generator(seed, "loader", epoch)
+        for places in islice(_places(len(self._shards), self._size, generator), skip, None):
             yield self._batch(self._content.take(places))
 
     def _batch(self, rows: Rows) -> Batch:

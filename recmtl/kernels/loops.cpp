@@ -45,11 +45,15 @@ Span part(i64 size, i64 number, i64 count) {
   return {size * number / count, size * (number + 1) / count};
 }
 
+// Below this many numbers a second thread costs more than it saves.
+int enough(i64 numbers, int threads) { return numbers < (i64(1) << 15) ? 1 : threads; }
+
 constexpr i64 BLOCK = 128;  // rows whose sum is taken before it is added to the whole: a shorter chain
 
 // h ← relu(h + bias); NaN stays NaN. h (rows, columns).
 template <typename T>
 void add_and_clip(T* h, const float* bias, i64 rows, i64 columns, int threads) {
+  threads = enough(rows * columns, threads);
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (i64 row = 0; row < rows; ++row) {
     T* line = h + row * columns;
@@ -73,6 +77,7 @@ void add_up(const std::vector<float>& parts, float* out, i64 columns, int thread
 template <typename T>
 void mask(const T* gradient, const T* activation, T* out, float* bias, float scale, i64 rows,
           i64 columns, int threads) {
+  threads = enough(rows * columns, threads);
   std::vector<float> sums(threads * columns, 0.0f);
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
   for (int thread = 0; thread < threads; ++thread) {
@@ -105,6 +110,7 @@ void mask(const T* gradient, const T* activation, T* out, float* bias, float sca
 template <typename T>
 void mix(const float* gates, const T* experts, T* const* out, i64 rows, i64 tasks, i64 count,
          i64 width, int threads) {
+  threads = enough(rows * count * width, threads);
 #pragma omp parallel num_threads(threads)
   {
     std::vector<float> of_experts(count * width), of_row(width);
@@ -144,6 +150,7 @@ float dot(const float* a, const T* b, i64 size) {
 template <typename T>
 void unmix(T* const* gradients, const float* gates, const T* experts, T* out, float* of_gates,
            float* bias, float scale, i64 rows, i64 tasks, i64 count, i64 width, int threads) {
+  threads = enough(rows * count * width, threads);
   const i64 columns = count * width;
   std::vector<float> sums(threads * columns, 0.0f);
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
@@ -191,6 +198,7 @@ void unmix(T* const* gradients, const float* gates, const T* experts, T* out, fl
 template <typename I, typename T>
 void gather(const float* table, i64 table_width, i64 first, i64 width, const I* rows, i64 row_step,
             T* out, i64 out_step, i64 size, i64 slots, int threads) {
+  threads = enough(size * slots * width, threads);
   constexpr i64 AHEAD = 4;  // impressions whose rows are asked for before they are needed
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (i64 b = 0; b < size; ++b) {
@@ -209,6 +217,7 @@ void gather(const float* table, i64 table_width, i64 first, i64 width, const I* 
 template <typename I, typename T>
 void pool(const float* table, i64 table_width, i64 first, i64 width, const I* values,
           const i64* offsets, T* out, i64 out_step, i64 size, int threads) {
+  threads = enough(offsets[size] * width, threads);
 #pragma omp parallel num_threads(threads)
   {
     std::vector<float> sum(width);
@@ -270,6 +279,7 @@ struct Entry {
 template <typename T>
 void sum_groups(T* const* gradients, i64 copies, i64 width, const Entry* entries,
                 const std::int32_t* order, const i64* starts, i64 count, float* out, int threads) {
+  threads = enough(starts[count] * copies * width, threads);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 256)
   for (i64 u = 0; u < count; ++u) {
     float* into = out + u * copies * width;
@@ -377,6 +387,7 @@ void entries_of_list(Entry* entries, const i64* offsets, i64 size, i64 step, i64
 }
 void row_adagrad(float* table, float* squares, const i64* rows, const float* gradients, i64 count,
                  i64 copies, i64 width, float rate, float l2, float epsilon, int threads) {
+  threads = enough(count * copies * width, threads);
   adagrad(table, squares, rows, gradients, count, copies, width, rate, l2, epsilon, threads);
 }
 }

@@ -6,7 +6,6 @@ It neither logs nor prints; who listens decides what becomes of an epoch.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,26 +14,16 @@ from torch import Tensor, nn
 from recmtl.batch import Batch, Output
 from recmtl.errors import RecmtlError
 from recmtl.learn.checkpoint import load_weights, save_weights
-from recmtl.learn.gates import GateSummary
+from recmtl.learn.epoch import Epoch
 from recmtl.learn.losses import task_loss
 from recmtl.learn.metrics import task_metrics
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.predict import Batches, predict
+from recmtl.learn.resume import Checkpoints, Standing
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.tasks import TaskStatistics
 from recmtl.progress import SILENT, Progress
 from recmtl.schema import Task
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over train gave; `best` says whether its weights are the best so far."""
-
-    number: int  # from 1
-    metrics: Mapping[str, float]  # auc_valid/ctr, loss_train/ctr, …
-    gates: Mapping[str, GateSummary]
-    timings: Mapping[str, float]  # seconds, and rows a second
-    best: bool
 
 
 @dataclass(frozen=True)
@@ -68,58 +57,74 @@ class Parts:
 
 
 def fit(
-    model: nn.Module, parts: Parts, objective: Objective, config: TrainConfig, best: Path,
+    model: nn.Module, parts: Parts, objective: Objective, config: TrainConfig, keep: Checkpoints,
     progress: Progress = SILENT,
 ) -> Iterator[Epoch]:
     """Train until the monitored metric has not risen for `patience` epochs; then restore the best.
 
-    The best weights are kept in the file `best`, so that two copies of the tables never lie in
+    A fit that was killed goes on from its last checkpoint, to the same weights; the epochs before it are
+    given again. The best weights are kept in a file, so that two copies of the tables never lie in
     memory. When the iterator is exhausted, `model` holds them.
 
     Raises RecmtlError at the first loss that is NaN or infinite, with step, task and source rows.
     """
-    step = _step(model, objective, build_optimizers(*_parameters(model), config), config)
-    top, waited = -np.inf, 0
-    for number in range(1, config.epochs + 1):
-        start = time.perf_counter()
-        metrics = _train(model, parts.train, number, step, progress)
-        trained = time.perf_counter()
-        predicted = predict(model, parts.valid, progress)
-        metrics |= task_metrics(objective.tasks, parts.labels, predicted.scores, "valid")
-        value = _monitored(metrics, config)
-        improved = value > top
-        top, waited = max(top, value), 0 if improved else waited + 1
-        if improved:
-            save_weights(model, best)
-        timings = {
-            "train_seconds": trained - start,
-            "train_rows_per_second": parts.train.rows / (trained - start),
-            "valid_seconds": time.perf_counter() - trained,
-        }
-        yield Epoch(number, metrics, predicted.gates, timings, improved)
-        if waited >= config.patience:
-            break
-    load_weights(model, best, next(model.parameters()).device)
+    optimizers = build_optimizers(*_parameters(model), config)
+    step = _step(model, objective, optimizers, config)
+    standing = keep.restore(model, optimizers) or Standing()
+    yield from standing.past
+
+    def save() -> None:
+        if keep.due(standing.steps):
+            keep.save(standing, model, optimizers)
+
+    while standing.epoch <= config.epochs and standing.waited < config.patience:
+        _train(model, parts.train, standing, step, save, progress)
+        epoch = _epoch(model, parts, objective, config, standing, progress)
+        if epoch.best:
+            save_weights(model, keep.best)
+        yield epoch
+    load_weights(model, keep.best, next(model.parameters()).device)
 
 
 def _train(
-    model: nn.Module, train: Batches, epoch: int, step: Callable[[Batch], dict[str, Tensor]],
-    progress: Progress,
-) -> dict[str, float]:
-    """One pass over train: the mean loss by task."""
+    model: nn.Module, train: Batches, standing: Standing, step: Callable[[Batch], dict[str, Tensor]],
+    save: Callable[[], None], progress: Progress,
+) -> None:
+    """The steps of an epoch that `standing` lacks; it is kept up to date."""
     model.train()
-    totals: dict[str, Tensor] = {}
-    steps = 0
-    with progress.track(train.rows, f"epoch {epoch}") as advance:
-        for batch in train.batches(epoch):
-            steps += 1
+    start = time.perf_counter() - standing.seconds
+    with progress.track(train.rows, f"epoch {standing.epoch}") as advance:
+        for batch in train.batches(standing.epoch, standing.steps):
             losses = step(batch)
+            standing.steps += 1
             if not all(torch.isfinite(value) for value in losses.values()):
-                raise _not_finite(losses, batch, f"epoch {epoch}, step {steps}")
+                raise _not_finite(losses, batch, f"epoch {standing.epoch}, step {standing.steps}")
             for task, value in losses.items():
-                totals[task] = totals.get(task, 0.0) + value.double()
+                standing.losses[task] = standing.losses.get(task, 0.0) + float(value.double())
+            standing.seconds = time.perf_counter() - start
+            save()
             advance(len(batch))
-    return {f"loss_train/{task}": float(total) / steps for task, total in totals.items()}
+
+
+def _epoch(
+    model: nn.Module, parts: Parts, objective: Objective, config: TrainConfig, standing: Standing,
+    progress: Progress,
+) -> Epoch:
+    """Measure on valid what the steps gave; `standing` moves on to the next epoch."""
+    start = time.perf_counter()
+    predicted = predict(model, parts.valid, progress)
+    metrics = {f"loss_train/{task}": total / standing.steps for task, total in standing.losses.items()}
+    metrics |= task_metrics(objective.tasks, parts.labels, predicted.scores, "valid")
+    value = _monitored(metrics, config)
+    timings = {
+        "train_seconds": standing.seconds,
+        "train_rows_per_second": parts.train.rows / standing.seconds,
+        "checkpoint_seconds": standing.saving,
+        "valid_seconds": time.perf_counter() - start,
+    }
+    epoch = Epoch(standing.epoch, metrics, predicted.gates, timings, value > standing.top)
+    standing.finish(epoch, value)
+    return epoch
 
 
 def _step(

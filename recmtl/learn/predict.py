@@ -18,7 +18,7 @@ class Batches(Protocol):
 
     rows: int
 
-    def batches(self, epoch: int = 0) -> Iterator[Batch]: ...
+    def batches(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]: ...
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ class TrainConfig(Config):
     monitor: str = Field(description="metric on valid that picks epochs and champion: auc_valid/ctcvr")
     patience: int = Field(default=1, ge=1, description="epochs without a better monitor before a stop")
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1, description="each model, once a seed")
+    checkpoint_steps: int = Field(
+        default=200, ge=1, description="least steps between two checkpoints of a run"
+    )
     precision: Literal["fp32", "bf16"] = "fp32"
 
     @field_validator("seeds")

@@ -10,7 +10,7 @@ from recmtl.errors import RecmtlError
 from recmtl.evaluate.brief import by_task, rounded
 from recmtl.evaluate.gates import gate_table
 from recmtl.folder import digest, read_manifest
-from recmtl.learn.fit import Epoch
+from recmtl.learn.epoch import Epoch
 from recmtl.learn.gates import GateSummary
 from recmtl.run import Run
 from recmtl.tracking.client import TrackedRun, Tracker

@@ -68,6 +68,15 @@ def test_without_a_seed_rows_come_in_order_and_the_last_batch_is_kept(shards: Pa
 
 
 @pytest.mark.parametrize("seed", [None, 3])
+def test_skipped_batches_are_those_that_come_first(shards: Path, seed: int | None) -> None:
+    loader = Loader(Shards.open(shards / "train"), 96, seed=seed)
+    whole = order(loader, 2)
+    for skip in (1, 4, 10, 11):
+        left = [row for b in loader.batches(2, skip) for row in b.origin[:, 1].tolist()]
+        assert left == whole[skip * 96 :]
+
+
+@pytest.mark.parametrize("seed", [None, 3])
 def test_a_batch_holds_what_the_shards_hold(shards: Path, seed: int | None) -> None:
     train = Shards.open(shards / "train")
     place = {row: i for i, row in enumerate(train.origin[:, 1].tolist())}

@@ -11,8 +11,10 @@ import torch
 from recmtl.batch import Batch
 from recmtl.errors import RecmtlError
 from recmtl.learn import TrainConfig
-from recmtl.learn.fit import Epoch, Objective, Parts, fit
+from recmtl.learn.epoch import Epoch
+from recmtl.learn.fit import Objective, Parts, fit
 from recmtl.learn.predict import predict
+from recmtl.learn.resume import Checkpoints
 from recmtl.learn.tasks import statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
@@ -30,8 +32,8 @@ class Made:
     def rows(self) -> int:
         return sum(len(b) for b in self._batches)
 
-    def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        yield from self._batches
+    def batches(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
+        yield from self._batches[skip:]
 
     def label(self, name: str) -> np.ndarray:
         return torch.cat([b.labels[name] for b in self._batches]).numpy()
@@ -60,6 +62,10 @@ def setup(loss: dict[str, float], relation: str = "independent") -> tuple[MultiT
     return model, parts, Objective(TASKS, loss, known)
 
 
+def keep(folder: Path) -> Checkpoints:
+    return Checkpoints(folder, "key", every=1000)
+
+
 def run(
     tmp_path: Path, loss: dict[str, float], relation: str = "independent", **train: object
 ) -> tuple[list[Epoch], MultiTask, Parts]:
@@ -67,7 +73,7 @@ def run(
     config = TrainConfig.model_validate(
         {"monitor": "auc_valid/ctcvr", "epochs": 12, "learning_rate": 0.01, "patience": 12, **train}
     )
-    return list(fit(model, parts, objective, config, tmp_path / "best.safetensors")), model, parts
+    return list(fit(model, parts, objective, config, keep(tmp_path))), model, parts
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -115,7 +121,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_place(tmp_path: Path) -> None:
     config = TrainConfig(monitor="auc_valid/ctr")
     before = {n: t.clone() for n, t in model.state_dict().items()}
     with pytest.raises(RecmtlError, match=r"epoch 1, step 1: the loss is NaN") as error:
-        list(fit(model, parts, objective, config, tmp_path / "best.safetensors"))
+        list(fit(model, parts, objective, config, keep(tmp_path)))
     assert "ctr" in str(error.value) and "(0, 0)" in str(error.value)
     assert all(torch.equal(before[n], t) for n, t in model.state_dict().items())
 
@@ -125,7 +131,7 @@ def test_a_monitor_that_valid_cannot_measure_is_an_error(tmp_path: Path) -> None
     parts.labels["converted"][:] = 0.0  # type: ignore[index]
     config = TrainConfig(monitor="auc_valid/ctcvr")
     with pytest.raises(RecmtlError, match="valid has no auc_valid/ctcvr"):
-        list(fit(model, parts, objective, config, tmp_path / "best.safetensors"))
+        list(fit(model, parts, objective, config, keep(tmp_path)))
 
 
 def test_gates_and_timings_come_with_each_epoch(tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""Checkpoints of a fit: all that its next step depends on, written whole, read back bit for bit."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from recmtl.errors import RecmtlError
+from recmtl.folder import is_current, read_manifest, write_folder
+from recmtl.learn.epoch import Epoch
+
+COST = 0.02  # of the training time: checkpoints that take longer are written more rarely
+TENSORS = "state.safetensors"
+
+
+@dataclass
+class Standing:
+    """Where a fit stands: after `steps` steps of epoch `epoch`, and what it found until then."""
+
+    epoch: int = 1
+    steps: int = 0
+    losses: dict[str, float] = field(default_factory=dict)  # task → sum over the epoch's steps
+    seconds: float = 0.0  # that the epoch's steps took, checkpoints included
+    saving: float = 0.0  # of it for checkpoints
+    top: float = -float("inf")  # the best monitored value
+    waited: int = 0  # epochs since
+    past: list[Epoch] = field(default_factory=list)
+
+    def finish(self, epoch: Epoch, value: float) -> None:
+        """The epoch is over, with this monitored value: stand at the beginning of the next."""
+        self.waited = 0 if epoch.best else self.waited + 1
+        self.top = max(self.top, value)
+        self.past.append(epoch)
+        self.epoch, self.steps, self.losses = self.epoch + 1, 0, {}
+        self.seconds = self.saving = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "top": None if self.top == -float("inf") else self.top,
+                "past": [epoch.to_json() for epoch in self.past]}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Standing":
+        top = -float("inf") if content["top"] is None else content["top"]
+        past = [Epoch.from_json(epoch) for epoch in content["past"]]
+        return cls(**{**content, "top": top, "past": past})
+
+
+class Checkpoints:
+    """The last checkpoint of one fit in `folder`, beside the best weights so far.
+
+    `key` says what the fit is made from: a checkpoint of another key is passed over. `every` is the
+    least number of steps between two; they lie further apart where one costs more than COST.
+    """
+
+    def __init__(self, folder: Path, key: str, every: int) -> None:
+        self.best = folder / "best.safetensors"
+        self._last, self._key, self._every = folder / "checkpoint", key, every
+        self._cost, self._written = 0.0, time.perf_counter()
+
+    def due(self, steps: int) -> bool:
+        """Whether one may be written after so many steps of an epoch."""
+        return steps % self._every == 0 and time.perf_counter() - self._written >= self._cost / COST
+
+    def save(
+        self, standing: Standing, model: nn.Module, optimizers: list[torch.optim.Optimizer]
+    ) -> None:
+        """Write one in place of the last. Raises RecmtlError where it cannot be written."""
+        start = time.perf_counter()
+        with write_folder(self._last, {"key": self._key, "standing": standing.to_json()}) as folder:
+            tensors = {name: t.contiguous() for name, t in _tensors(model, optimizers).items()}
+            try:
+                save_file(tensors, folder / TENSORS)
+            except SafetensorError as error:
+                raise RecmtlError(f"could not be written: {error}", where=self._last) from error
+        self._written = time.perf_counter()
+        self._cost = self._written - start
+        standing.saving += self._cost
+
+    def restore(
+        self, model: nn.Module, optimizers: list[torch.optim.Optimizer]
+    ) -> Standing | None:
+        """Put model, optimizers and random state back to the last one; None where there is none."""
+        if not is_current(self._last, self._key):
+            return None
+        device = next(model.parameters()).device
+        try:
+            found = load_file(self._last / TENSORS, device=str(device))
+        except (OSError, SafetensorError) as error:
+            raise RecmtlError(f"unreadable checkpoint: {error}", where=self._last,
+                              fix="delete the folder: training then begins anew") from error
+        _put_back(found, model, optimizers)
+        return Standing.from_json(read_manifest(self._last)["standing"])
+
+
+def _tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """Everything by name: model/…, optimizer/NUMBER/PARAMETER/…, and the generators' states."""
+    found = {f"model/{name}": tensor.detach() for name, tensor in model.state_dict().items()}
+    for number, optimizer in enumerate(optimizers):
+        for place, parameter in enumerate(_parameters(optimizer)):
+            for name, tensor in optimizer.state[parameter].items():
+                found[f"optimizer/{number}/{place}/{name}"] = tensor
+    found["random/cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        found["random/cuda"] = torch.cuda.get_rng_state()
+    return found
+
+
+def _put_back(
+    found: Mapping[str, Tensor], model: nn.Module, optimizers: list[torch.optim.Optimizer]
+) -> None:
+    for name, tensor in found.items():
+        kind, _, rest = name.partition("/")
+        if kind == "optimizer":
+            number, place, key = rest.split("/")
+            optimizer = optimizers[int(number)]
+            optimizer.state[_parameters(optimizer)[int(place)]][key] = tensor
+    model.load_state_dict({
+        name.removeprefix("model/"): t for name, t in found.items() if name.startswith("model/")
+    })
+    torch.set_rng_state(found["random/cpu"].cpu())
+    if "random/cuda" in found and torch.cuda.is_available():
+        torch.cuda.set_rng_state(found["random/cuda"].cpu())
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -1,0 +1,107 @@
+"""A fit that is stopped at any step goes on to the weights of one that was not, bit for bit."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recmtl.batch import Batch
+from recmtl.errors import RecmtlError
+from recmtl.folder import read_manifest
+from recmtl.learn import TrainConfig, resume
+from recmtl.learn.epoch import Epoch
+from recmtl.learn.fit import fit
+from recmtl.learn.predict import Batches
+from recmtl.learn.resume import Checkpoints, Standing
+from tests.learn.test_fit import Made, setup
+
+LOSS = {"ctr": 1.0, "ctcvr": 1.0}
+CONFIG = TrainConfig(monitor="auc_valid/ctcvr", epochs=3, patience=3, learning_rate=0.01)
+
+
+class Stopped(BaseException):
+    """What a kill is to the loop."""
+
+
+class Stopping:
+    """Batches of another, until so many were given."""
+
+    def __init__(self, whole: Made, after: int) -> None:
+        self._whole, self._left, self.rows = whole, after, whole.rows
+
+    def batches(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
+        for batch in self._whole.batches(epoch, skip):
+            if not self._left:
+                raise Stopped
+            self._left -= 1
+            yield batch
+
+
+def trained(
+    folder: Path, every: int = 1, after: int | None = None
+) -> tuple[dict[str, Tensor], list[Epoch]]:
+    """Weights and epochs of a fit with dropout, which is killed after some batches where told so."""
+    model, parts, objective = setup(LOSS)
+    for layer in model.modules():
+        if hasattr(layer, "dropout") and isinstance(layer.dropout, float):
+            layer.dropout = 0.2
+    if after is not None:
+        assert isinstance(parts.train, Made)
+        train: Batches = Stopping(parts.train, after)
+        parts = replace(parts, train=train)
+    epochs = list(fit(model, parts, objective, CONFIG, Checkpoints(folder, "key", every)))
+    return model.state_dict(), epochs
+
+
+@pytest.fixture(autouse=True)
+def as_often_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "COST", float("inf"))
+
+
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("after", range(12))
+def test_killed_at_any_step_it_ends_with_the_same_weights(tmp_path: Path, every: int, after: int) -> None:
+    whole, epochs = trained(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        trained(tmp_path / "killed", every, after)
+    torch.manual_seed(after)  # nothing is owed to the generator's state at the start
+    resumed, again = trained(tmp_path / "killed", every)
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert [e.metrics for e in again] == [e.metrics for e in epochs]
+    assert [(e.number, e.best) for e in again] == [(e.number, e.best) for e in epochs]
+    assert all(np.array_equal(a.gates["ctr"].mean, b.gates["ctr"].mean)
+               for a, b in zip(again, epochs, strict=True))
+
+
+def test_one_checkpoint_is_kept_and_one_of_another_key_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        trained(tmp_path, after=6)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["best.safetensors", "checkpoint"]
+    assert read_manifest(tmp_path / "checkpoint")["standing"]["steps"] == 2  # of the second epoch
+    model, _, _ = setup(LOSS)
+    assert Checkpoints(tmp_path, "other", 1).restore(model, []) is None
+
+
+def test_checkpoints_lie_further_apart_where_they_cost_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 10.0, 10.0, 13.0, 100.0, 160.0, 164.0])  # made, due?, saved from … to …, due? × 3
+    monkeypatch.setattr(resume, "COST", 0.02)
+    monkeypatch.setattr(resume.time, "perf_counter", lambda: next(clock))
+    keep = Checkpoints(tmp_path, "key", every=5)
+    assert not keep.due(4) and keep.due(5)
+    keep.save(Standing(), nn.Linear(1, 1), [])  # took 3 s: at most one in 150 s
+    assert not keep.due(10) and not keep.due(15) and keep.due(20)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        trained(tmp_path, after=6)
+    (tmp_path / "checkpoint" / resume.TENSORS).write_bytes(b"nothing")
+    with pytest.raises(RecmtlError, match="unreadable checkpoint"):
+        trained(tmp_path)
