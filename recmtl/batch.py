@@ -72,9 +72,15 @@ class Batch:
     labels: Mapping[str, "Tensor"]  # (B,) float32 each
     weight: "Tensor"  # (B,) float32
     origin: "Tensor"  # (B, 2) source file and row in it; stays on the CPU
+    whole: int | None = None  # rows of the batch that this is one process's part of
 
     def __len__(self) -> int:
         return self.rows.shape[0]
+
+    @property
+    def size(self) -> int:
+        """Rows that a loss is the mean over: those of all processes together."""
+        return len(self) if self.whole is None else self.whole
 
     def to(self, device: "torch.device") -> "Batch":
         def move(t: "Tensor") -> "Tensor":

@@ -6,9 +6,11 @@ OUT/examples → OUT/encoder, OUT/shards → OUT/models/MODEL/seed-N → OUT/eva
 import glob
 import json
 import logging
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,14 +95,18 @@ def encode(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
 def train(config: Config, out: Path, options: Options = DEFAULTS) -> list[Path]:
     """OUT/shards → OUT/models/MODEL/seed-N for every model and seed; finished ones are kept."""
     from recmtl.current import open_prepared
+    from recmtl.launch import device_of_process, launch, several
     from recmtl.run import pick_device, train_run
 
     experiment = _experiment(config)
     runs, prepared = _runs(experiment, out, options), open_prepared(experiment, out)
     device = pick_device(options.device)
+    if several(experiment):
+        launch(partial(train, experiment, out, options), experiment.train.processes, out)
+        return [run.folder for run in runs]
     for run in runs:
         with _listening(run, prepared, out, options) as listen:
-            train_run(run, prepared, device, listen, options.progress)
+            train_run(run, prepared, device_of_process(device), listen, options.progress)
     return [run.folder for run in runs]
 
 
@@ -240,7 +246,7 @@ def _listening(
     run: "Run", prepared: "Prepared", out: Path, options: Options
 ) -> AbstractContextManager[Callable[["Epoch"], None]]:
     """A context that gives the function to call with each epoch."""
-    if not options.track:
+    if not options.track or os.environ.get("RANK", "0") != "0":  # of a group the first process tells
         return nullcontext(lambda epoch: None)
     from recmtl.tracking.journal import listening
 

@@ -5,7 +5,7 @@ The folder holds the bundle, the scores of valid, the epochs and what the gates 
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from recmtl.folder import digest, file_digest, is_current, locked, read_manifest
 from recmtl.kernels import engine
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.fit import Objective, Parts, fit
+from recmtl.learn.group import Group, join
 from recmtl.learn.predict import Predictions, predict
 from recmtl.learn.resume import Checkpoints
 from recmtl.learn.tasks import statistics
@@ -108,39 +109,67 @@ def train_run(
     run: Run, prepared: Prepared, device: str, listen: Callable[[Epoch], None],
     progress: Progress = SILENT,
 ) -> None:
-    """Train and write the run's folder; does nothing where it is already made from the same inputs."""
-    key = run.key(prepared.digest)
+    """Train and write the run's folder; does nothing where it is already made from the same inputs.
+
+    In a group of processes (torchrun) all call this; the first writes and listens.
+    """
+    key, group = run.key(prepared.digest), join(device)
+    training = _Training(run, prepared, device, group)
+    if not group.first:
+        if group.agreed(False):
+            training.along()
+        return
     with locked(run.folder):
-        if not is_current(run.folder, key):
-            _train(run, prepared, key, device, listen, progress)
+        if group.agreed(not is_current(run.folder, key)):
+            training.write(listen, progress)
 
 
-def _train(
-    run: Run, prepared: Prepared, key: str, device: str, listen: Callable[[Epoch], None],
-    progress: Progress,
-) -> None:
-    train, valid = (Shards.open(prepared.shards / part) for part in ("train", "valid"))
-    model, objective = _model(run, train)
-    model.to(device)
-    settings = run.experiment.train
-    parts = Parts(
-        Loader(train, settings.batch_size, seed=run.seed, device=device),
-        Loader(valid, EVALUATION_BATCH, device=device),
-        _labels(valid),
-    )
-    manifest: dict[str, Any] = {
-        "key": key, "model": run.model, "seed": run.seed, "device": device, "epochs": [],
-        "kernels": engine(),
-        "parameters": parameter_count(model),
-    }
-    keep = Checkpoints(run.checkpoints, key, settings.checkpoint_steps)
-    with write_folder(run.folder, manifest) as folder:
-        for epoch in fit(model, parts, objective, settings, keep, progress):
-            manifest["epochs"].append(epoch.to_json())
-            listen(epoch)
-        save_predictions(predict(model, parts.valid, progress), folder, "valid", run.title)
-        _save_bundle(run, model.to("cpu"), prepared, folder)
-    shutil.rmtree(run.checkpoints)
+@dataclass(frozen=True)
+class _Training:
+    """One process's part in the training of a run."""
+
+    run: Run
+    prepared: Prepared
+    device: str
+    group: Group
+
+    def write(self, listen: Callable[[Epoch], None], progress: Progress) -> None:
+        run, prepared = self.run, self.prepared
+        model, fitting = self._fit(progress)
+        manifest: dict[str, Any] = {
+            "key": run.key(prepared.digest), "model": run.model, "seed": run.seed, "epochs": [],
+            "device": self.device, "kernels": engine(), "parameters": parameter_count(model),
+        }
+        with write_folder(run.folder, manifest) as folder:
+            for epoch in fitting:
+                manifest["epochs"].append(epoch.to_json())
+                listen(epoch)
+            valid = Loader(Shards.open(prepared.shards / "valid"), EVALUATION_BATCH, device=self.device)
+            save_predictions(predict(model, valid, progress), folder, "valid", run.title)
+            _save_bundle(run, model.to("cpu"), prepared, folder)
+        shutil.rmtree(run.checkpoints)
+
+    def along(self) -> None:
+        """Train with the others, without a word."""
+        _, fitting = self._fit(SILENT)
+        for _ in fitting:
+            pass
+
+    def _fit(self, progress: Progress) -> tuple[MultiTask, Iterator[Epoch]]:
+        run, group, settings = self.run, self.group, self.run.experiment.train
+        train, valid = (Shards.open(self.prepared.shards / part) for part in ("train", "valid"))
+        model, objective = _model(run, train)
+        model.to(self.device)
+        if not group.first:
+            seed_everything(run.seed, "dropout", group.rank)  # each drops other units of other rows
+        share = (group.rank, group.size)
+        parts = Parts(
+            Loader(train, settings.batch_size, seed=run.seed, device=self.device, part=share),
+            Loader(valid, EVALUATION_BATCH, device=self.device, part=share),
+            _labels(valid), group,
+        )
+        keep = Checkpoints(run.checkpoints, run.key(self.prepared.digest), settings.checkpoint_steps)
+        return model, fit(model, parts, objective, settings, keep, progress)
 
 
 def _model(run: Run, train: Shards) -> tuple[MultiTask, Objective]:

@@ -16,7 +16,7 @@ FLOORS = {
     "data": 2, "model": 2, "learn": 2,
     "experiment": 3,
     "bundle": 4, "evaluate": 4,
-    "run": 5, "current": 5, "gather": 5, "tracking": 5, "scoring": 5,
+    "run": 5, "current": 5, "launch": 5, "gather": 5, "tracking": 5, "scoring": 5,
     "pipeline": 6, "library": 6, "describe": 6, "demo": 6, "cli": 6, "": 6,
     "flows": 7,
 }

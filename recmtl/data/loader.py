@@ -22,12 +22,17 @@ class Loader:
 
     With a seed, blocks of rows are permuted and rows shuffled within windows of blocks, the same way
     for the same seed and epoch; without one, rows come in order.
+
+    `part` = (i, n) gives the share of the i-th of n processes: an n-th of each shuffled batch, which
+    then has n · batch_size rows, so that all have equally many batches, though the last may be empty;
+    of rows in order a stretch.
     """
 
     def __init__(
-        self, shards: Shards, batch_size: int, *, seed: int | None = None, device: str = "cpu"
+        self, shards: Shards, batch_size: int, *, seed: int | None = None, device: str = "cpu",
+        part: tuple[int, int] = (0, 1),
     ) -> None:
-        self._shards, self._size, self._seed = shards, batch_size, seed
+        self._shards, self._size, self._seed, self._part = shards, batch_size, seed, part
         self._device = torch.device(device)
         self.rows = len(shards)
         content = shards.content
@@ -51,15 +56,18 @@ class Loader:
             yield batch.to(self._device) if on_device else batch
 
     def _in_order(self, skip: int) -> Iterator[Batch]:
-        for first in range(skip * self._size, len(self._shards), self._size):
-            yield self._batch(self._content.slice(first, min(first + self._size, len(self._shards))))
+        begin, end = (len(self._shards) * (self._part[0] + i) // self._part[1] for i in (0, 1))
+        for first in range(begin + skip * self._size, max(end, begin + 1), self._size):
+            yield self._batch(self._content.slice(first, min(first + self._size, end)))
 
     def _shuffled(self, seed: int, epoch: int, skip: int) -> Iterator[Batch]:
         generator = numpy_generator(seed, "loader", epoch)
-        for places in islice(_places(len(self._shards), self._size, generator), skip, None):
-            yield self._batch(self._content.take(places))
+        own, count = self._part
+        for places in islice(_places(len(self._shards), self._size * count, generator), skip, None):
+            mine = np.array_split(places, count)[own]
+            yield self._batch(self._content.take(mine), len(places))
 
-    def _batch(self, rows: Rows) -> Batch:
+    def _batch(self, rows: Rows, whole: int | None = None) -> Batch:
         tensors = {name: torch.from_numpy(matrix) for name, matrix in rows.matrices.items()}
         labels = torch.from_numpy(np.ascontiguousarray(rows.matrices["labels"].T))
         batch = Batch(
@@ -69,7 +77,7 @@ class Loader:
                 for name, (values, offsets) in rows.lists.items()
             },
             labels=dict(zip(self._shards.layout.labels, labels, strict=True)),
-            origin=tensors["origin"],
+            origin=tensors["origin"], whole=whole,
         )
         return batch.pin_memory() if self._device.type == "cuda" else batch
 

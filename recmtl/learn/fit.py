@@ -15,6 +15,7 @@ from recmtl.batch import Batch, Output
 from recmtl.errors import RecmtlError
 from recmtl.learn.checkpoint import load_weights, save_weights
 from recmtl.learn.epoch import Epoch
+from recmtl.learn.group import ALONE, Group
 from recmtl.learn.losses import task_loss
 from recmtl.learn.metrics import task_metrics
 from recmtl.learn.optim import build_optimizers
@@ -41,19 +42,22 @@ class Objective:
             for name in self.weights
         }
 
-    def total(self, losses: Mapping[str, Tensor], output: Output) -> Tensor:
-        """Σ weight · loss + Σ penalties, a scalar."""
-        weighted = [weight * losses[name] for name, weight in self.weights.items()]
-        return torch.stack([*weighted, *output.penalties.values()]).sum()
+    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Σ weight · loss, a scalar; a penalty's weight is 1."""
+        return torch.stack([self.weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The data that a fit sees; test is not among it. `labels` are valid's, (N,) each."""
+    """The data that a fit sees; test is not among it. `labels` are valid's, (N,) each.
+
+    In a group of processes `train` and `valid` give this one's share, `labels` all.
+    """
 
     train: Batches
     valid: Batches
     labels: Mapping[str, np.ndarray]
+    group: Group = ALONE
 
 
 def fit(
@@ -68,22 +72,24 @@ def fit(
 
     Raises RecmtlError at the first loss that is NaN or infinite, with step, task and source rows.
     """
+    group = parts.group
     optimizers = build_optimizers(*_parameters(model), config)
-    step = _step(model, objective, optimizers, config)
-    standing = keep.restore(model, optimizers) or Standing()
+    step = _step(model, objective, optimizers, config, group)
+    standing = keep.restore(model, optimizers, group) or Standing()
     yield from standing.past
 
     def save() -> None:
-        if keep.due(standing.steps):
-            keep.save(standing, model, optimizers)
+        if keep.due(standing.steps, group):
+            keep.save(standing, model, optimizers, group)
 
     while standing.epoch <= config.epochs and standing.waited < config.patience:
         _train(model, parts.train, standing, step, save, progress)
         epoch = _epoch(model, parts, objective, config, standing, progress)
-        if epoch.best:
+        if epoch.best and group.first:
             save_weights(model, keep.best)
         yield epoch
-    load_weights(model, keep.best, next(model.parameters()).device)
+    if group.first:
+        load_weights(model, keep.best, next(model.parameters()).device)
 
 
 def _train(
@@ -112,7 +118,7 @@ def _epoch(
 ) -> Epoch:
     """Measure on valid what the steps gave; `standing` moves on to the next epoch."""
     start = time.perf_counter()
-    predicted = predict(model, parts.valid, progress)
+    predicted = predict(model, parts.valid, progress, parts.group)
     metrics = {f"loss_train/{task}": total / standing.steps for task, total in standing.losses.items()}
     metrics |= task_metrics(objective.tasks, parts.labels, predicted.scores, "valid")
     value = _monitored(metrics, config)
@@ -129,24 +135,29 @@ def _epoch(
 
 def _step(
     model: nn.Module, objective: Objective, optimizers: list[torch.optim.Optimizer],
-    config: TrainConfig,
+    config: TrainConfig, group: Group = ALONE,
 ) -> Callable[[Batch], dict[str, Tensor]]:
     """A function that takes one step on a batch and gives its losses; no step where one is not finite."""
     device = next(model.parameters()).device.type
+    tables, dense, _ = _parameters(model)
     half = config.precision == "bf16"
 
     def step(batch: Batch) -> dict[str, Tensor]:
         with torch.autocast(device, torch.bfloat16, enabled=half):
             output: Output = model(batch)
-        losses = {**objective.losses(output, batch), **output.penalties}
-        total = objective.total(losses, output)
-        if torch.isfinite(total):
+        # A process's part of the sum over all: a penalty is the same on each of them.
+        losses = {**objective.losses(output, batch),
+                  **{name: penalty / group.size for name, penalty in output.penalties.items()}}
+        total = objective.total(losses)
+        found = group.total(torch.stack([loss.detach() for loss in losses.values()]))
+        if torch.isfinite(found).all():
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[no-untyped-call]
+            group.share_gradients(tables, dense)
             for optimizer in optimizers:
                 optimizer.step()
-        return {name: loss.detach() for name, loss in losses.items()}
+        return dict(zip(losses, found.unbind(), strict=True))
 
     return step
 

@@ -1,6 +1,6 @@
 """Gates of many batches in, a summary per task out, in memory that does not grow with the rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,11 @@ class GateAccumulator:
                                   fix="lower learning_rate")
             self._gates.setdefault(task, _Gate(values.shape[1])).add(values)
 
+    def add_up(self, total: Callable[["Tensor"], "Tensor"]) -> None:
+        """Every sum becomes what `total` makes of it: that over all processes, which do this together."""
+        for gate in self._gates.values():
+            gate.add_up(total)
+
     def summary(self) -> dict[str, GateSummary]:
         """Task → summary of every row so far; tasks without rows are absent."""
         return {task: gate.summary() for task, gate in self._gates.items() if gate.rows}
@@ -101,6 +106,14 @@ class _Gate:
         bins = np.clip((values * BINS).astype(np.int64), 0, BINS - 1)
         flat = (bins + np.arange(experts) * BINS).ravel()
         self._histogram += np.bincount(flat, minlength=experts * BINS).reshape(experts, BINS)
+
+    def add_up(self, total: Callable[["Tensor"], "Tensor"]) -> None:
+        import torch
+
+        for name in ("_sum", "_squares", "_histogram"):
+            setattr(self, name, total(torch.from_numpy(getattr(self, name))).numpy())
+        counts = torch.tensor([self.rows, self._entropy], dtype=torch.float64)
+        self.rows, self._entropy = int(total(counts)[0]), float(counts[1])
 
     def summary(self) -> GateSummary:
         mean = self._sum / self.rows

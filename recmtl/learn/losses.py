@@ -36,5 +36,5 @@ def task_loss(task: Task, raw: Tensor, batch: Batch, statistics: TaskStatistics)
     # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
     label = torch.where(space, batch.labels[task.label], 0.0)
     loss = LOSSES[task.type](raw, label, statistics) * batch.weight
-    return torch.where(space, loss, 0.0).sum() / (len(batch) * statistics.share)
+    return torch.where(space, loss, 0.0).sum() / (batch.size * statistics.share)
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from recmtl.batch import Batch, Output
 from recmtl.learn.gates import GateAccumulator, GateSummary
+from recmtl.learn.group import ALONE, Group
 from recmtl.progress import SILENT, Progress
 
 
@@ -30,8 +31,13 @@ class Predictions:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, part: Batches, progress: Progress = SILENT) -> Predictions:
-    """Score every row of a part. The model's training mode is put back afterwards."""
+def predict(
+    model: nn.Module, part: Batches, progress: Progress = SILENT, group: Group = ALONE
+) -> Predictions:
+    """Score every row of a part, of which each process of a group has a stretch.
+
+    The model's training mode is put back afterwards.
+    """
     training = model.training
     model.eval()
     pieces: dict[str, list[np.ndarray]] = {}
@@ -44,4 +50,6 @@ def predict(model: nn.Module, part: Batches, progress: Progress = SILENT) -> Pre
             gates.update(output.gates)
             advance(len(batch))
     model.train(training)
-    return Predictions({t: np.concatenate(p) for t, p in pieces.items()}, gates.summary())
+    scores = {t: torch.from_numpy(np.concatenate(p)) for t, p in pieces.items()}
+    gates.add_up(group.total)
+    return Predictions({t: group.joined(s).numpy() for t, s in scores.items()}, gates.summary())

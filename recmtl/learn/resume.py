@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from recmtl.errors import RecmtlError
 from recmtl.folder import is_current, read_manifest, write_folder
 from recmtl.learn.epoch import Epoch
+from recmtl.learn.group import ALONE, Group
 
 COST = 0.02  # of the training time: checkpoints that take longer are written more rarely
 TENSORS = "state.safetensors"
@@ -63,17 +64,27 @@ class Checkpoints:
         self._last, self._key, self._every = folder / "checkpoint", key, every
         self._cost, self._written = 0.0, time.perf_counter()
 
-    def due(self, steps: int) -> bool:
-        """Whether one may be written after so many steps of an epoch."""
-        return steps % self._every == 0 and time.perf_counter() - self._written >= self._cost / COST
+    def due(self, steps: int, group: Group = ALONE) -> bool:
+        """Whether one may be written after so many steps of an epoch; all processes say the same."""
+        if steps % self._every:
+            return False
+        return group.agreed(time.perf_counter() - self._written >= self._cost / COST)
 
     def save(
-        self, standing: Standing, model: nn.Module, optimizers: list[torch.optim.Optimizer]
+        self, standing: Standing, model: nn.Module, optimizers: list[torch.optim.Optimizer],
+        group: Group = ALONE,
     ) -> None:
-        """Write one in place of the last. Raises RecmtlError where it cannot be written."""
+        """Write one in place of the last, by the first process.
+
+        Raises RecmtlError where it cannot be written.
+        """
         start = time.perf_counter()
+        random = _random(group)
+        if not group.first:
+            return
         with write_folder(self._last, {"key": self._key, "standing": standing.to_json()}) as folder:
-            tensors = {name: t.contiguous() for name, t in _tensors(model, optimizers).items()}
+            found = _tensors(model, optimizers) | random
+            tensors = {name: tensor.contiguous() for name, tensor in found.items()}
             try:
                 save_file(tensors, folder / TENSORS)
             except SafetensorError as error:
@@ -83,7 +94,7 @@ class Checkpoints:
         standing.saving += self._cost
 
     def restore(
-        self, model: nn.Module, optimizers: list[torch.optim.Optimizer]
+        self, model: nn.Module, optimizers: list[torch.optim.Optimizer], group: Group = ALONE
     ) -> Standing | None:
         """Put model, optimizers and random state back to the last one; None where there is none."""
         if not is_current(self._last, self._key):
@@ -95,20 +106,32 @@ class Checkpoints:
             raise RecmtlError(f"unreadable checkpoint: {error}", where=self._last,
                               fix="delete the folder: training then begins anew") from error
         _put_back(found, model, optimizers)
+        _seed_again(found, group)
         return Standing.from_json(read_manifest(self._last)["standing"])
 
 
 def _tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
-    """Everything by name: model/…, optimizer/NUMBER/PARAMETER/…, and the generators' states."""
+    """Everything by name: model/… and optimizer/NUMBER/PARAMETER/…"""
     found = {f"model/{name}": tensor.detach() for name, tensor in model.state_dict().items()}
     for number, optimizer in enumerate(optimizers):
         for place, parameter in enumerate(_parameters(optimizer)):
             for name, tensor in optimizer.state[parameter].items():
                 found[f"optimizer/{number}/{place}/{name}"] = tensor
-    found["random/cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        found["random/cuda"] = torch.cuda.get_rng_state()
     return found
+
+
+def _random(group: Group) -> dict[str, Tensor]:
+    """The states of all processes' generators, (processes, bytes) each."""
+    found = {"random/cpu": group.joined(torch.get_rng_state().unsqueeze(0))}
+    if torch.cuda.is_available():
+        found["random/cuda"] = group.joined(torch.cuda.get_rng_state().unsqueeze(0))
+    return found
+
+
+def _seed_again(found: Mapping[str, Tensor], group: Group) -> None:
+    torch.set_rng_state(found["random/cpu"][group.rank].cpu())
+    if "random/cuda" in found and torch.cuda.is_available():
+        torch.cuda.set_rng_state(found["random/cuda"][group.rank].cpu())
 
 
 def _put_back(
@@ -123,9 +146,6 @@ def _put_back(
     model.load_state_dict({
         name.removeprefix("model/"): t for name, t in found.items() if name.startswith("model/")
     })
-    torch.set_rng_state(found["random/cpu"].cpu())
-    if "random/cuda" in found and torch.cuda.is_available():
-        torch.cuda.set_rng_state(found["random/cuda"].cpu())
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
