@@ -82,10 +82,17 @@ def test_another_engine_finds_the_examples_as_they_are(tmp_path: Path) -> None:
 
 
 def test_bad_values_are_named_as_duckdb_names_them(tmp_path: Path, twins: Twins) -> None:
-    rows = made_log.ROWS | {"click": [1, 2, 1, 3], "user": [1.0, 2.5, 2.0**60, float("inf")]}
+    rows = made_log.ROWS | {"click": [1, 2, 1, 3], "user": [1.0, 2.5, 1e300, float("inf")]}
     made_log.write(tmp_path / "log.parquet", rows)
-    with pytest.raises(RecmtlError, match="click"):
-        beside(ingest, twins)(made_log.problem(tmp_path), tmp_path / "out")
+    with pytest.raises(RecmtlError, match=r"click[^§]*'price' is no weight in 2 rows, null in row 1"):
+        beside(ingest, twins)(made_log.problem(tmp_path, data={"weight": "price"}), tmp_path / "out")
+
+
+def test_what_a_file_says_wins_over_its_folder(tmp_path: Path, twins: Twins) -> None:
+    (tmp_path / "day=20200101").mkdir()
+    made_log.write(tmp_path / "day=20200101" / "x.parquet", made_log.ROWS)
+    problem = made_log.problem(tmp_path, data={"impressions": {"path": "day=*/*.parquet", "day": "day"}})
+    assert "2022-05-03" in beside(ingest, twins)(problem, tmp_path / "out")["days"]
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
