@@ -96,6 +96,8 @@ def test_hidden_files_that_are_named_are_meant(tmp_path: Path) -> None:
 
 # An object store
 
+of_duckdb = pytest.mark.duckdb(reason="Spark reads stores through packages of Hadoop, e.g. hadoop-aws")
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
@@ -137,6 +139,7 @@ def remote(root: Path, **data: Any) -> Problem:
                                **data})
 
 
+@of_duckdb
 def test_a_log_and_its_side_table_in_a_store(
     store: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -168,6 +171,7 @@ def test_a_log_and_its_side_table_in_a_store(
     assert scored["age"].to_pylist() == [30.0, None]
 
 
+@of_duckdb
 def test_what_lies_there_as_before_is_not_read_again(store: Any, tmp_path: Path) -> None:
     for day in ("2022-05-02", "2022-05-03"):
         upload(store, f"log/days/dt={day}/a.parquet", PLAIN)
@@ -181,6 +185,7 @@ def test_what_lies_there_as_before_is_not_read_again(store: Any, tmp_path: Path)
     assert [d["labels"]["clicked"]["positives"] for d in later["days"].values()] == [3, 2, 3]
 
 
+@of_duckdb
 def test_the_events_of_a_store(store: Any, tmp_path: Path) -> None:
     noon = datetime(2022, 5, 3, 12)
     upload(store, "log/views.parquet", {"id": [1, 2], "t": [noon, noon], "user": [1, 2]})
@@ -257,6 +262,7 @@ def test_a_store_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "pip install 'recmtl[gs]'" in str(error.value)
 
 
+@of_duckdb
 def test_any_store_that_fsspec_knows(tmp_path: Path) -> None:
     """Its memory, as one without digests."""
     fsspec = pytest.importorskip("fsspec")

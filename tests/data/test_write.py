@@ -49,6 +49,7 @@ def rows(out: Path) -> pl.DataFrame:
     return pl.concat([pl.read_parquet(f) for f in sorted(out.glob("dt=*/*.parquet"))])
 
 
+@pytest.mark.duckdb(reason="how many parts DuckDB makes of a day, and how; Spark decides on its own")
 def test_every_way_of_writing_gives_the_same_rows_in_the_same_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ Views are looked up when they are read, as DuckDB does. What files say of themse
 rows, their statistics) is read on the driver, by DuckDB.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class SparkConnection:
             if isinstance(table.this, exp.ReadParquet):
                 table.set("this", exp.to_identifier(self._files_view(table)))
             elif view := self._views.get(table.name.lower()):
-                self._frame(view).createOrReplaceTempView(table.name)
+                _named_apart(self._frame(view)).createOrReplaceTempView(table.name)
         return self._session.sql(spark_sql(query))
 
     def _files_view(self, table: exp.Table) -> str:
@@ -99,6 +100,16 @@ class SparkConnection:
             self._read[wanted] = f"files_{len(self._read)}"
             frame.createOrReplaceTempView(self._read[wanted])
         return self._read[wanted]
+
+
+def _named_apart(frame: DataFrame) -> DataFrame:
+    """Of columns with one name the first keeps it, and nobody asks for the others, as in DuckDB."""
+    seen: Counter[str] = Counter()
+    names = []
+    for name in frame.columns:
+        seen[name.lower()] += 1
+        names.append(name if seen[name.lower()] == 1 else f"{name}_{seen[name.lower()] - 1}")
+    return frame if names == frame.columns else frame.toDF(*names)
 
 
 def _is_of_files(tree: exp.Expr) -> bool:

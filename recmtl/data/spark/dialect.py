@@ -127,6 +127,7 @@ def _rows(node: exp.Expr) -> exp.Expr:
 
 _CALLS: dict[str, Callable[[exp.Expr], exp.Expr]] = {
     "isfinite": _call, "url_decode": _call, "try_strptime": _parsed, "hash": _hash,
+    "arg_min_null": lambda node: exp.ArgMin(this=node.expressions[0], expression=node.expressions[1]),
 }
 _NODES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.IsInf: lambda node: _form("isinf", node.this),

@@ -4,7 +4,7 @@ SELECT
     value IS NOT NULL AND read IS NULL AS unreadable,
     NOT CAST(value AS DOUBLE) IN (0, 1) AS not_boolean,
     isinf(CAST(value AS DOUBLE)) OR isfinite(CAST(value AS DOUBLE)) AND (
-        value <> floor(value) OR abs(value) > 9007199254740992.0
+        value % 1 <> 0 OR abs(value) > 9007199254740992.0
     ) AS not_whole,
     value > 9223372036854775807 OR value < -9223372036854775808 AS too_large,
     isinf(CAST(value AS DOUBLE)) AS infinite,
