@@ -198,7 +198,7 @@ def _fetch(model: str) -> tuple[Path, str]:
 
 
 def find_parquet(inputs: str) -> list[Path]:
-    pattern = f"{inputs}/**/*.parquet" if Path(inputs).is_dir() else inputs
+    pattern = f"{glob.escape(inputs)}/**/*.parquet" if Path(inputs).is_dir() else inputs
     found = sorted(Path(p) for p in glob.glob(pattern, recursive=True))
     if not found:
         raise RecmtlError("no Parquet file here", where=inputs, fix="give a file, a folder or a glob")

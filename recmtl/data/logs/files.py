@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def _local_matches(path: str) -> list[str]:
     if Path(path).is_file():
         return [path]
     if Path(path).is_dir():
-        path = f"{path}/*=*/**/*.parquet"
+        path = f"{escape(path)}/*=*/**/*.parquet"
     return sorted(match for match in glob(path, recursive=True) if Path(match).is_file())
 
 
