@@ -46,6 +46,10 @@ def events(root: Path) -> Problem:
         "user": [1, 1, 2, 2**40], "since": [int(times[0]), int(times[99]), int(times[50]), 0],
         "age": [20.0, 21.0, float("nan"), 60.5],
     }))
+    _write(root / "shops.parquet", pa.table({
+        "shop": ["a", "a", "ä"], "opened": [(START + timedelta(days=n)).date() for n in (0, 2, 1)],
+        "rank": [1, 2, 3],
+    }))
     return _events_problem(root)
 
 
@@ -60,7 +64,7 @@ def _events_problem(root: Path) -> Problem:
             "keys": ["user"], "split": {"valid": "2026-03-03", "test": "2026-03-04"},
             "as_of": "2026-03-04T03:00:00+09:00",
             "joins": [{"path": "users.parquet", "on": "user", "side": "user", "valid_from": "since",
-                       "unit": "ms"}],
+                       "unit": "ms"}, {"path": "shops.parquet", "on": "shop", "valid_from": "opened"}],
             "events": {
                 "click": {"path": "clicks/*.parquet", "id": "click", "on": "id", "window": "30 minutes",
                           **timed},
@@ -73,6 +77,7 @@ def _events_problem(root: Path) -> Problem:
             "user": {"kind": "categorical", "min_count": 2}, "shop": {"kind": "categorical"},
             "c": {"kind": "categorical"}, "tags": {"kind": "bag", "separator": ","},
             "both": {"kind": "cross", "of": ["user", "shop"]}, "age": {"kind": "numeric"},
+            "rank": {"kind": "numeric"},
             "price": {"kind": "numeric", "transform": "quantile"},
             "user_rate": {**rate, "of": ["user"], "prior": 2},
             "pair_rate": {"kind": "rate", "label": "bought", "given": "clicked", "of": ["shop", "user"]},

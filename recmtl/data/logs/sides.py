@@ -13,7 +13,7 @@ from sqlglot import exp
 from recmtl.data.database import Database
 from recmtl.data.logs import values
 from recmtl.data.logs.files import find
-from recmtl.data.logs.moment import read_time
+from recmtl.data.logs.moment import read_time, zone_beside
 from recmtl.data.logs.table import Table, open_table
 from recmtl.data.logs.values import Value
 from recmtl.data.query import column, expression, statement, text, tree
@@ -67,7 +67,8 @@ def open_side(
     keys = tuple(_key(log, table, key, where) for key in join.keys)
     if join.valid_from is None:
         return Side(table, keys)
-    read = read_time(table, join.valid_from, join.unit, f"data.joins[{number}].valid_from")
+    zone = zone_beside(log, problem.data.impressions, table, join.valid_from)
+    read = read_time(table, join.valid_from, join.unit, f"data.joins[{number}].valid_from", zone)
     since = Value(table.name, join.valid_from, "TIMESTAMP", read)
     return Side(table, keys, since, at)
 

@@ -23,6 +23,7 @@ SELECT
         THEN make_timestamp(CAST(value AS BIGINT) // 1000) END AS time_of_ns,
     CAST(value AS TIMESTAMP) AS time_of_timestamp,
     CAST(value AT TIME ZONE 'UTC' AS TIMESTAMP) AS time_of_zoned,
+    CAST(timezone(zone, CAST(value AS TIMESTAMP)) AT TIME ZONE 'UTC' AS TIMESTAMP) AS time_of_local,
     CAST(try_strptime(CAST(CAST(value AS BIGINT) AS VARCHAR), '%Y%m%d') AS DATE) AS day_of_integer,
     COALESCE(TRY_CAST(value AS DATE), CAST(try_strptime(value, '%Y%m%d') AS DATE)) AS day_of_text,
     CAST(value AS DATE) AS day_of_date,
