@@ -19,9 +19,11 @@ def events(root: Path) -> Problem:
     """Impressions in partitions, some twice; clicks and orders, late, twice, orphaned, without a key; a
     history of users; days that begin in Shanghai; rates."""
     random = np.random.default_rng(11)
-    times = np.sort(random.integers(0, DAYS * 24 * HOUR, ROWS)) + int(START.timestamp() * 1000)
+    drawn = random.integers(0, DAYS * 24 * HOUR, ROWS)
+    drawn[0] = 16 * HOUR - 300  # in Shanghai .3 s before the next day
+    times = np.sort(drawn) + int(START.timestamp() * 1000)
     log = pa.table({
-        "id": [f"i{n}" for n in range(ROWS)], "t": times.tolist(),
+        "id": [f"i{n}" for n in range(ROWS)], "t": (times / 1000).tolist(),
         "user": _some(random, [1, 2, 3, 4, 2**40, None]), "shop": _some(random, ["a", "ä", "A b", None]),
         "tags": _some(random, ["x, y", "y,,x ", "", "z", None]), "price": _numbers(random),
         "kept": [n % 17 != 3 for n in range(ROWS)],
@@ -33,7 +35,8 @@ def events(root: Path) -> Problem:
     _write(root / "clicks/all.parquet", pa.table({
         "click": [n % 100 for n in clicked] + [None, 7],
         "id": [f"i{n}" for n in clicked] + ["i1", "i999"],
-        "t": pa.array([int(times[n]) + (n % 7 - 1) * HOUR // 10 for n in clicked] + [int(times[1])] * 2),
+        "t": pa.array([times[n] + (n % 7 - 1) * HOUR // 10 + n % 9 / 8 for n in clicked]
+                      + [float(times[1])] * 2),
     }))
     orders = [n for n in clicked if n % 2 == 0]
     _write(root / "orders/all.parquet", pa.table({
@@ -60,7 +63,7 @@ def _events_problem(root: Path) -> Problem:
         "name": "events", "root": root,
         "data": {
             "impressions": {"path": "log", "id": "id", "zone": "Asia/Shanghai", "where": "kept",
-                            "duplicates": "drop", **timed},
+                            "duplicates": "drop", "time": "t", "unit": "s"},
             "keys": ["user"], "split": {"valid": "2026-03-03", "test": "2026-03-04"},
             "as_of": "2026-03-04T03:00:00+09:00",
             "joins": [{"path": "users.parquet", "on": "user", "side": "user", "valid_from": "since",

@@ -30,7 +30,7 @@ def read_time(
                 f"the column {name!r} has type {kind}: which unit since 1970?",
                 where=where, fix='give unit = "s", "ms", "us" or "ns"',
             )
-        form = f"time_of_{unit}"
+        form = f"time_of_{unit}" if group == "integer" else f"time_of_{unit}_float"
     elif group in ("timestamp", "date", "zoned"):
         if unit is not None:
             raise RecmtlError(
@@ -42,7 +42,7 @@ def read_time(
     else:
         raise RecmtlError(
             f"the column {name!r} has type {kind}", where=where,
-            expected="a timestamp, or an integer with unit",
+            expected="a timestamp, or a number with unit",
         )
     return expression("values", form, value=column(name, table.name), zone=exp.convert(zone))
 
