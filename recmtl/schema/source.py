@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from recmtl.schema.config import Config
 from recmtl.schema.events import Event, check_events
-from recmtl.schema.times import written
+from recmtl.schema.times import checked_zone, written
 
 
 class Impressions(Config):
@@ -25,6 +25,11 @@ class Impressions(Config):
     duplicates: Literal["keep", "drop"] = Field(
         default="keep", description="of a day's rows with one id, or without id equal in every column"
     )
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_is_known(cls, value: str | None) -> str | None:
+        return checked_zone(value)
 
     @model_validator(mode="after")
     def _day_is_defined(self) -> "Impressions":
@@ -165,7 +170,10 @@ class Data(Config):
     @field_validator("as_of", mode="before")
     @classmethod
     def _is_time(cls, value: object) -> object:
-        return written(value)
+        text = written(value)
+        if isinstance(text, str) and not 1990 <= datetime.fromisoformat(text).year <= 2100:
+            raise ValueError(f"{text!r} is no time from 1990 to 2100")
+        return text
 
     @model_validator(mode="after")
     def _events_meet_a_time(self) -> "Data":

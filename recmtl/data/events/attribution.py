@@ -73,7 +73,7 @@ def _read_events(db: Database, plan: Plan, source: Source) -> Counts:
     }
     paths = list(source.table.files)
     db.execute(statement(
-        "sources", sources=exp.to_table("event_files"), paths=exp.convert(paths),
+        "sources", sources=exp.to_table("files_of_events"), paths=exp.convert(paths),
         numbers=exp.convert([*range(len(paths))]),
     ))
     made = tree("attribute_events", seen=exp.to_table("seen" if source.id else "events"), **reads)

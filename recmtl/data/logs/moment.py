@@ -1,7 +1,5 @@
 """Times and days: a column of any sensible type goes in, SQL for a time in UTC or a day comes out."""
 
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
 from sqlglot import exp
 
 from recmtl.data.logs.table import Table
@@ -57,7 +55,6 @@ def zone_beside(log: Table, source: Impressions, table: Table, name: str) -> str
 
 def day_of(log: Table, source: Impressions, time: exp.Expr | None) -> exp.Expr | None:
     """The day: that of the day column, else that of the time in `zone`; None where there is neither."""
-    check_zone(source.zone)
     if source.day is None:
         if time is None:
             return None
@@ -74,14 +71,3 @@ def day_of(log: Table, source: Impressions, time: exp.Expr | None) -> exp.Expr |
             expected="a day, an integer such as 20220503 or a string such as 2022-05-03",
         )
     return expression("values", forms[group], value=day)
-
-
-def check_zone(zone: str | None) -> None:
-    """Raise RecmtlError for a time zone that nobody knows."""
-    try:
-        ZoneInfo(zone or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise RecmtlError(
-            f"no time zone {zone!r}", where="data.impressions.zone",
-            fix='use a name such as "UTC" or "Asia/Shanghai"',
-        ) from None

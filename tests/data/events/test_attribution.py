@@ -222,3 +222,13 @@ def test_orders_and_impressions_without_a_click_stay_apart(tmp_path: Path) -> No
     write(tmp_path, order={**ORDERS, "item": ["b", "b", "b"]})
     manifest = ingest(problem(tmp_path), tmp_path / "out")
     assert manifest["events"]["order"]["orphans"] == 3
+
+
+def test_a_source_may_have_any_name(tmp_path: Path) -> None:
+    """None is that of a table which crediting needs on its way."""
+    write(tmp_path)
+    names = ("files", "causes", "events", "matched", "seen", "sources", "log")
+    made = problem(tmp_path, {"click": CLICK, **{key: {**CLICK, "window": "9 days"} for key in names}})
+    counts = ingest(made, tmp_path / "out")["events"]
+    assert {name: of_source["credited"] for name, of_source in counts.items()} == dict.fromkeys(
+        ["click", *names], 2)

@@ -63,6 +63,12 @@ def test_a_file_that_cannot_be_meant(events: dict[str, Any], words: list[str]) -
     [
         ({"impressions": {"path": "log.parquet", "day": "day"}}, ["events needs impressions.time"]),
         ({"as_of": "yesterday"}, ["data.as_of", "yesterday"]),
+        ({"as_of": "0001-01-01T00:00:00Z"}, ["data.as_of", "no time from 1990 to 2100"]),
+        ({"as_of": "9999-12-31T23:59:59-05:00"}, ["data.as_of", "no time from 1990 to 2100"]),
+        ({"as_of": "2026-01-01", "impressions": {"path": "a", "time": "t", "zone": "Middle/Earth"}},
+         ["data.impressions.zone", "no time zone 'Middle/Earth'", "Asia/Shanghai"]),
+        ({"impressions": {"path": "a", "time": "t", "day": "d", "zone": "America"}},
+         ["data.impressions.zone", "no time zone 'America'"]),
         ({"as_of": "2026-01-01", "impressions": {"path": "a", "time": "t", "day": "d"}},
          ["as_of needs an offset", "impressions.zone"]),
     ],
