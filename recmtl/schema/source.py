@@ -155,6 +155,7 @@ class Data(Config):
     group: str | None = Field(default=None, description="column whose rows are resampled together")
     engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="what runs the SQL")
     memory_limit: str | None = Field(default=None, description="DuckDB's, e.g. \"1GB\"")
+    spill: str | None = Field(default=None, description="folder for what does not fit; default: TMPDIR")
     events: dict[str, Event] = Field(default_factory=dict, description="logs of what came of impressions")
     as_of: str | None = Field(default=None, description="what was known then; default: all there is")
 

@@ -48,7 +48,7 @@ def write_rates(problem: Problem, examples: Examples, out: Path, progress: Progr
     }
     with locked(out):
         if not is_current(out, manifest["key"]):
-            with closing(open_engine(problem.data)) as db, write_folder(out, manifest) as folder:
+            with closing(open_engine(problem)) as db, write_folder(out, manifest) as folder:
                 changed = _link_unchanged(out, folder, manifest["days"])
                 with duck_errors(out), progress.track(len(states), "rates") as advance:
                     for state in states if changed else ():
