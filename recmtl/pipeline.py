@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,12 @@ def ingest(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
     _log.info("contract: %s: %s", contract.levels_text(report), out / "contract" / contract.PAGE)
     write_rates(experiment, Examples.open(out / "examples"), out / "rates", options.progress)
     return out / "examples"
+
+
+def known_at(config: Config, moment: datetime) -> str | None:
+    """The `as_of` of a run at `moment`: that time if the file has events and says none."""
+    data = _experiment(config).data
+    return moment.isoformat() if data.events and data.as_of is None else None
 
 
 def encode(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
