@@ -58,7 +58,8 @@ class Task:
 def renew(db: Database, task: Task, progress: Progress) -> None:
     """Make the folder anew. Raises RecmtlError for input that cannot be used; nothing changes then."""
     problem = task.problem
-    plan = make_plan(db, problem, tuple(task.listing.log))
+    listed = {key: tuple(states) for key, states in task.listing.inputs.items()}
+    plan = make_plan(db, problem, tuple(task.listing.log), listed)
     shape = _shape(plan, task.settings)
     with naming_damage(db, plan.files):
         sources = _read_log(db, plan, task, shape)

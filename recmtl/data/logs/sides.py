@@ -45,24 +45,18 @@ class Side:
         return {right.column for _, right in self.keys} | ({self.since.column} if self.since else set())
 
 
-def side_files(problem: Problem) -> list[tuple[str, ...]]:
-    """The files of each side table. Raises RecmtlError where there are none."""
-    return [
-        find(problem, [join.path], f"data.joins[{number}]")
-        for number, join in enumerate(problem.data.joins)
-    ]
-
-
 def open_side(
-    db: Database, problem: Problem, log: Table, number: int, at: exp.Expr | None
+    db: Database, problem: Problem, log: Table, number: int, at: exp.Expr | None,
+    files: tuple[str, ...] | None = None,
 ) -> Side:
     """Open a side table as the view `side_NUMBER`; of a history the row is met that holds `at` a time.
 
-    Raises RecmtlError where keys do not fit.
+    `files` are its files, if they are known; they are looked for otherwise. Raises RecmtlError where keys
+    do not fit.
     """
     join = problem.data.joins[number]
     where = f"data.joins[{number}] ({join.path})"
-    files = find(problem, [join.path], f"data.joins[{number}]")
+    files = files or find(problem, [join.path], f"data.joins[{number}]")
     table = open_table(db, f"side_{number}", where, files)
     keys = tuple(_key(log, table, key, where) for key in join.keys)
     if join.valid_from is None:
