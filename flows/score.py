@@ -8,7 +8,9 @@ from . import steps
 
 
 @flow(name="recmtl-score")
-def score(model: str, inputs: str, out: str, device: steps.Device = "auto") -> str:
+def score(
+    model: str, inputs: str, out: str, device: steps.Device = "auto", rates: str | None = None
+) -> str:
     """A score per task for every row.
 
     Args:
@@ -16,5 +18,6 @@ def score(model: str, inputs: str, out: str, device: steps.Device = "auto") -> s
         inputs: Parquet: a file, a folder or a glob
         out: folder of the scores
         device: where to score
+        rates: OUT/rates, or a day's folder in it; the model's own where empty
     """
-    return str(steps.score(model, inputs, Path(out), device))
+    return str(steps.score(model, inputs, Path(out), device, rates))

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from recmtl import pipeline
+from recmtl.data.increments.days import Window
 from recmtl.experiment import Experiment
 
 from .report import show, show_champion
@@ -22,10 +24,18 @@ def folder_of(config: str, out: str | None) -> Path:
     return Path(out) if out else Path("runs") / Experiment.read(config).name
 
 
+def known_at(config: str) -> str | None:
+    """What a run by schedule knows: what was known when it was to start, however late it did."""
+    return pipeline.known_at(Path(config), flow_run.scheduled_start_time)
+
+
 @task(name="ingest", cache_policy=NO_CACHE)
-def ingest(config: str, out: Path) -> Path:
+def ingest(
+    config: str, out: Path, as_of: str | None = None, first: str | None = None, last: str | None = None
+) -> Path:
     """Logs to examples, a row an impression."""
-    return pipeline.ingest(Path(config), out)
+    options = pipeline.Options(as_of=as_of, days=Window.read(first, last))
+    return pipeline.ingest(Path(config), out, options)
 
 
 @task(name="encode", cache_policy=NO_CACHE)
@@ -57,6 +67,6 @@ def promote(config: str, out: Path, report: dict[str, Any]) -> str:
 
 
 @task(name="score", cache_policy=NO_CACHE)
-def score(model: str, inputs: str, out: Path, device: Device) -> Path:
+def score(model: str, inputs: str, out: Path, device: Device, rates: str | None = None) -> Path:
     """A score per task for every input row."""
-    return pipeline.score(model, inputs, out, pipeline.Options(device=device))
+    return pipeline.score(model, inputs, out, pipeline.Options(device=device, rates=rates))

@@ -1,7 +1,8 @@
 """The one writer of output folders: all or nothing, with a manifest, one writer at a time.
 
 A folder is written under a temporary name beside its final one and renamed when complete. A folder
-that has its `manifest.json` is whole; one that lacks it is not ours or not finished.
+that has its `manifest.json` is whole; one that lacks it is not ours or not finished. Whoever writes holds
+a lock on a file beside it, `.NAME.lock`, which all see that see the folder, and which stays.
 
     with locked(path):                    # a second run waits here, and then sees what the first made
         if not is_current(path, key):
@@ -15,12 +16,11 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from recmtl.errors import RecmtlError
 
@@ -45,24 +45,29 @@ def file_digest(path: Path) -> str:
 def locked(path: Path) -> Iterator[None]:
     """Be the one who writes `path`; who holds it may enter again, anyone else waits and is told so.
 
-    What a killed writer left beside `path` is put right. Raises RecmtlError where there can be no lock.
+    What a killed writer left beside `path` is put right. Where we may not write there is nothing to lock,
+    and `path` is as it is. Raises RecmtlError where there can be no lock for another reason.
     """
     path = Path(os.path.abspath(path))
-    if path in _held.get():
+    held = _held.get()
+    # what lies in a folder that is being written is out of everybody's sight
+    if path in held or any(_sibling(other, "tmp") in path.parents for other in held):
         yield
         return
     try:
         handle = _acquire(path)
     except OSError as error:
         raise _unwritable(path, error) from error
-    holding = _held.set(_held.get() | {path})
+    if handle is None:
+        yield
+        return
+    holding = _held.set(held | {path})
     try:
         _recover(path)
         yield
     finally:
         _held.reset(holding)
-        with handle:
-            Path(handle.name).unlink(missing_ok=True)
+        os.close(handle)
 
 
 @contextmanager
@@ -143,13 +148,10 @@ def _unwritable(path: Path, error: OSError) -> RecmtlError:
     )
 
 
-def _acquire(path: Path) -> IO[str]:
-    """The open lock file of a path, locked."""
-    # Beside the outputs a killed writer's lock would be litter; in the temporary folder it is nobody's.
-    name = Path(tempfile.gettempdir()) / f"recmtl-{os.getuid()}-{digest(str(path))}.lock"
+def _acquire(path: Path) -> int | None:
+    """The open lock file of a path, locked; None where there is none and we may not make one."""
     told = False
-    while True:
-        handle = name.open("w")
+    while (handle := _open_lock(path)) is not None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -157,9 +159,22 @@ def _acquire(path: Path) -> IO[str]:
                 _log.warning("waits for another run that writes %s", path)
                 told = True
             fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.fstat(handle.fileno()).st_nlink:
+        if os.fstat(handle).st_nlink:
             return handle
-        handle.close()  # whom we waited for has removed it: a lock on it keeps nobody out
+        os.close(handle)  # somebody has removed it meanwhile: a lock on it keeps nobody out
+    return None
+
+
+def _open_lock(path: Path) -> int | None:
+    name = _sibling(path, "lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+    # another user's is locked as well by who can only read it
+    return os.open(name, os.O_RDONLY) if os.path.exists(name) else None
 
 
 def _sibling(path: Path, suffix: str) -> Path:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,12 @@ def ingest(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
     _log.info("contract: %s: %s", contract.levels_text(report), out / "contract" / contract.PAGE)
     write_rates(experiment, Examples.open(out / "examples"), out / "rates", options.progress)
     return out / "examples"
+
+
+def known_at(config: Config, moment: datetime) -> str | None:
+    """The `as_of` of a run at `moment`: that time if the file has events and says none."""
+    data = _experiment(config).data
+    return moment.isoformat() if data.events and data.as_of is None else None
 
 
 def encode(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
@@ -204,7 +211,7 @@ def _fetch(model: str) -> tuple[Path, str]:
 
 
 def find_parquet(inputs: str) -> list[Path]:
-    pattern = f"{inputs}/**/*.parquet" if Path(inputs).is_dir() else inputs
+    pattern = f"{glob.escape(inputs)}/**/*.parquet" if Path(inputs).is_dir() else inputs
     found = sorted(Path(p) for p in glob.glob(pattern, recursive=True))
     if not found:
         raise RecmtlError("no Parquet file here", where=inputs, fix="give a file, a folder or a glob")

@@ -68,7 +68,7 @@ class Run:
         """Changes with what this run depends on, and not with the other models of the file."""
         own = self.experiment.model_copy(
             update={
-                "data": self.experiment.data.model_copy(update={"memory_limit": None}),
+                "data": self.experiment.data.model_copy(update={"memory_limit": None, "spill": None}),
                 "contract": Contract(),
                 "models": {self.model: self.experiment.models[self.model]},
                 "train": self.experiment.train.model_copy(

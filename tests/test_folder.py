@@ -1,11 +1,11 @@
 """Folders are whole or not there: whatever stops the writer, whoever else is writing."""
 
+import errno
 import hashlib
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -37,11 +37,11 @@ with write_folder(target, {"key": "child"}) as folder:
 """
 
 
-def start_writer(target: Path, go: Path) -> subprocess.Popen[str]:
+def start_writer(target: Path, go: Path, **environment: str) -> subprocess.Popen[str]:
     """Another process that is inside the folder until `go` appears."""
     child = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(target), str(go)],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment},
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "inside\n"
@@ -193,22 +193,71 @@ def test_a_failure_at_the_very_end_leaves_the_older_folder(
     assert visible(tmp_path) == ["out"]
 
 
-def test_who_waits_is_told_and_no_lock_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_who_waits_is_told_also_where_temporary_folders_differ(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "locks").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "locks"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "locks"))
-    child = start_writer(tmp_path / "out", tmp_path / "go")
+    """As those of users, of services and of containers do."""
+    (tmp_path / "elsewhere").mkdir()
+    child = start_writer(tmp_path / "out", tmp_path / "go", TMPDIR=str(tmp_path / "elsewhere"))
     second = threading.Thread(target=fill, args=(tmp_path / "out", "second"))
     second.start()
-    while not caplog.messages:
+    while not caplog.messages and second.is_alive():
         time.sleep(0.01)
     assert caplog.messages == [f"waits for another run that writes {tmp_path / 'out'}"]
+    assert (tmp_path / ".out.tmp" / "half").read_text() == "half"
     (tmp_path / "go").touch()
     second.join(timeout=20)
-    child.wait(timeout=20)
-    assert not list((tmp_path / "locks").iterdir())
+    assert child.wait(timeout=20) == 0
+    assert (tmp_path / "out" / "data").read_text() == "second"
+
+
+def refuse_to_open(monkeypatch: pytest.MonkeyPatch, flag: int, error: int) -> None:
+    """Opening with `flag` fails; permissions would not keep the superuser out."""
+    real = os.open
+
+    def fail(file: Path, flags: int, *more: int) -> int:
+        if flags & flag == flag:
+            raise OSError(error, os.strerror(error), str(file))
+        return real(file, flags, *more)
+
+    monkeypatch.setattr("recmtl.folder.os.open", fail)
+
+
+def test_where_nobody_can_write_a_whole_folder_is_read_without_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "out", "old")
+    (tmp_path / ".out.lock").unlink()
+    (tmp_path / ".out.tmp").mkdir()  # a living writer's, for all that we know
+    refuse_to_open(monkeypatch, os.O_CREAT, errno.EROFS)
+    with locked(tmp_path / "out"):
+        assert is_current(tmp_path / "out", "old")
+    assert visible(tmp_path) == [".out.tmp", "out"]
+    with pytest.raises(RecmtlError, match="could not be written"):
+        fill(tmp_path / "out", "new")
+    assert visible(tmp_path) == [".out.tmp", "out"]
+
+
+def test_a_lock_that_may_only_be_read_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    child = start_writer(tmp_path / "out", tmp_path / "go")
+    refuse_to_open(monkeypatch, os.O_RDWR, errno.EACCES)
+    second = threading.Thread(target=fill, args=(tmp_path / "out", "second"))
+    second.start()
+    while not caplog.messages and second.is_alive():
+        time.sleep(0.01)
+    assert caplog.messages
+    (tmp_path / "go").touch()
+    second.join(timeout=20)
+    assert child.wait(timeout=20) == 0
+    assert (tmp_path / "out" / "data").read_text() == "second"
+
+
+def test_a_folder_inside_one_that_is_written_needs_no_lock(tmp_path: Path) -> None:
+    with write_folder(tmp_path / "out", {}) as folder:
+        fill(folder / "inner", "x")
+    assert set(read_manifest(tmp_path / "out")["files"]) == {"inner/data", "inner/manifest.json"}
 
 
 def test_a_lock_is_entered_again_by_who_holds_it(tmp_path: Path) -> None:

@@ -18,30 +18,43 @@ DEFAULT_MEMORY = "1GB"  # DuckDB's own buffers; what does not fit spills to the 
 _FIXES = {
     "No space left": "free space on the disk or choose another folder; nothing was left there",
     "File too large": "free space on the disk or choose another folder; nothing was left there",
-    "Out of Memory": "raise memory_limit in [data], or free space in the temporary folder (TMPDIR)",
+    "Out of Memory": "raise memory_limit in [data], or name a larger disk there: spill = … (else TMPDIR)",
 }
 _numbers = count()
 
 
-def connect(memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
-    """A database in memory that spills to the system's temporary folder and shows no progress bar.
+def connect(memory_limit: str | None = None, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """A database in memory that spills to a folder, the system's temporary one by default.
 
     What killed processes spilled there goes. Raises RecmtlError where `memory_limit` is no size such
-    as "2GB".
+    as "2GB", and where there can be no folder `spill`.
     """
-    ours = f"recmtl-spill-{os.uname().nodename}-"
-    _sweep(ours)
-    spill = Path(tempfile.gettempdir()) / f"{ours}{os.getpid()}-{next(_numbers)}"
-    db = duckdb.connect(config={"temp_directory": str(spill)})
+    folder, ours = _folder(spill), f"recmtl-spill-{os.uname().nodename}-"
+    _sweep(folder, ours)
+    own = folder / f"{ours}{os.getpid()}-{next(_numbers)}"
+    db = duckdb.connect(config={"temp_directory": str(own)})
     db.execute("SET enable_progress_bar = false")
     with duck_errors("memory_limit"):
         db.execute("SET memory_limit = ?", [memory_limit or DEFAULT_MEMORY])
     return db
 
 
-def _sweep(ours: str) -> None:
+def _folder(spill: Path | None) -> Path:
+    if spill is None:
+        return Path(tempfile.gettempdir())
+    try:
+        spill.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecmtlError(
+            f"cannot be made: {error.strerror}", where="data.spill", found=spill,
+            fix="name another folder",
+        ) from error
+    return spill
+
+
+def _sweep(place: Path, ours: str) -> None:
     """Remove the spill folders of processes of this machine that are no more."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{ours}*"):
+    for folder in place.glob(f"{ours}*"):
         process = folder.name.removeprefix(ours).partition("-")[0]
         with suppress(OSError):
             if folder.stat().st_uid == os.getuid() and not _runs(process):

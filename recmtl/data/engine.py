@@ -5,16 +5,16 @@ from duckdb import DuckDBPyConnection
 from recmtl.data.database import Database
 from recmtl.data.duck import connect
 from recmtl.errors import RecmtlError
-from recmtl.schema import Data
+from recmtl.schema import Problem
 
 
-def open_engine(data: Data, duck: DuckDBPyConnection | None = None) -> Database:
+def open_engine(problem: Problem, duck: DuckDBPyConnection | None = None) -> Database:
     """DuckDB in this process, `duck` where that is open, or a session of Spark, which closes it too.
 
     Raises RecmtlError where there is no Spark.
     """
-    duck = duck or connect(data.memory_limit)
-    if data.engine == "duckdb":
+    duck = duck or connect(problem.data.memory_limit, problem.spill)
+    if problem.data.engine == "duckdb":
         return duck
     try:
         from recmtl.data.spark.connection import SparkConnection

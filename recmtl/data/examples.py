@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlglot import exp
 
-from recmtl.data.query import column, text, tree
-from recmtl.data.rates.join import join, needed, parquet, rows_need
+from recmtl.data.day_files import UNDATED, day_files
+from recmtl.data.query import column, dated, text, tree
+from recmtl.data.rates.join import join, needed, rows_need
 from recmtl.data.rates.opened import Rates
 from recmtl.data.rates.states import rated
 from recmtl.data.split import part_tree
@@ -52,7 +53,7 @@ class Examples:
     @property
     def dated(self) -> bool:
         """Whether rows have a day, called `dt` in SQL."""
-        return "undated" not in self.manifest["days"]
+        return UNDATED not in self.manifest["days"]
 
     @property
     def days(self) -> list[date]:
@@ -72,10 +73,8 @@ class Examples:
 
     def files(self, days: Sequence[date] | None = None) -> list[str]:
         """The Parquet files in the order of days, all days by default."""
-        names = [f"dt={day}" if self.dated else day for day in sorted(self.manifest["days"])]
-        if days is not None:
-            names = [f"dt={day.isoformat()}" for day in sorted(days)]
-        return [str(f) for n in names for f in sorted((self.folder / n).glob("*.parquet"))]
+        names = self.manifest["days"] if days is None else [day.isoformat() for day in days]
+        return [file for name in sorted(names) for file in day_files(self.folder, name)]
 
     def select(
         self, split: Split | None = None, part: str | None = None,
@@ -102,7 +101,7 @@ class Examples:
         rates, days = self.rates, self.days if days is None else days
         states = needed(names, rates.states(rated(self.features)))
         rows = self._rows(split, part, rows_need(names, states), days)
-        tables = {state: parquet(rates.files(state, days)) for state in states}
+        tables = {state: dated(rates.files(state, days)) for state in states}
         query = join(rows, names, states, rates.keys, tables)
         if not ordered:
             query.set("order", None)
@@ -118,8 +117,8 @@ class Examples:
     ) -> exp.Select:
         """Of the examples alone."""
         query = tree(
-            "select", files=exp.convert(self.files(days)), dated=exp.convert(self.dated),
-            part_of_row=self._part_of(split), part=exp.convert(part or "all"),
+            "select", rows_of_days=dated(self.files(days), "examples"), part_of_row=self._part_of(split),
+            part=exp.convert(part or "all"),
         )
         assert isinstance(query, exp.Select)
         return query.select(*map(column, names), append=False)

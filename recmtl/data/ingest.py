@@ -21,7 +21,8 @@ from recmtl.folder import digest, locked, read_manifest
 from recmtl.progress import SILENT, Progress
 from recmtl.schema import HashSplit, Problem
 
-FORMAT = 2  # raised when the same configuration and files would give other examples
+FORMAT = 3  # raised when the same configuration and files would give other examples
+_NOT_THEIRS = {"split", "engine", "memory_limit", "spill", "as_of"}  # no part of what examples are
 _log = logging.getLogger("recmtl")
 
 
@@ -42,7 +43,7 @@ def ingest(
             return dict(known.manifest)
         with (
             listing.reading(),
-            closing(open_engine(problem.data)) as db,
+            closing(open_engine(problem)) as db,
             duck_errors(problem.name),
         ):
             renew(db, Task(problem, settings, out, known, listing, window), progress)
@@ -58,7 +59,7 @@ def settings_key(problem: Problem) -> str:
     data = problem.data
     return digest({
         "format": FORMAT,
-        "data": data.model_dump(mode="json", exclude={"split", "engine", "memory_limit", "as_of"}),
+        "data": data.model_dump(mode="json", exclude=_NOT_THEIRS),
         "hash": data.split.hash if isinstance(data.split, HashSplit) else (),
         "labels": problem.labels,
         "features": {n: plain(f) for n, f in problem.features.items()},

@@ -1,6 +1,6 @@
 """The `.sql` files as syntax trees: names, literals and expressions go in as nodes, never as text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -23,6 +23,13 @@ def expression(file: str, name: str, **nodes: exp.Expr) -> exp.Expr:
     found = next(e for e in _parse(file).expressions if e.alias == name)
     inner: exp.Expr = found.this
     return _fill(exp.paren(inner), nodes)
+
+
+def dated(files: Sequence[str], alias: str | None = None) -> exp.Expr:
+    """A table over files that lie in folders of days; `dt` is a row's day."""
+    rows = tree("dated", files=exp.convert(list(files)))
+    assert isinstance(rows, exp.Select)
+    return rows.subquery(alias)
 
 
 def column(name: str, table: str | None = None) -> exp.Expr:

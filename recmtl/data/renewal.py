@@ -12,6 +12,7 @@ from typing import Any
 from sqlglot import exp
 
 from recmtl.data.database import Database
+from recmtl.data.day_files import day_files, day_folder
 from recmtl.data.duck import duck_errors
 from recmtl.data.events.attribution import attribute
 from recmtl.data.increments.account import report, warnings
@@ -33,7 +34,7 @@ from recmtl.data.logs.side_by_side import writing
 from recmtl.data.logs.sides import hold
 from recmtl.data.logs.table import naming_damage, narrow
 from recmtl.data.logs.view import examples_view
-from recmtl.data.logs.write import SIZE, day_folder, link_day, of_day, pieces
+from recmtl.data.logs.write import SIZE, link_day, of_day, pieces
 from recmtl.data.query import statement
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest, write_folder
@@ -57,7 +58,8 @@ class Task:
 def renew(db: Database, task: Task, progress: Progress) -> None:
     """Make the folder anew. Raises RecmtlError for input that cannot be used; nothing changes then."""
     problem = task.problem
-    plan = make_plan(db, problem, tuple(task.listing.log))
+    listed = {key: tuple(states) for key, states in task.listing.inputs.items()}
+    plan = make_plan(db, problem, tuple(task.listing.log), listed)
     shape = _shape(plan, task.settings)
     with naming_damage(db, plan.files):
         sources = _read_log(db, plan, task, shape)
@@ -154,7 +156,8 @@ def _make_folder(
         days |= {day: task.known.manifest["days"][day] for day in work.link}
         manifest["days"] = dict(sorted(days.items()))
         manifest["warnings"] = warnings(task.problem, plan, manifest)
-        manifest["warnings"] += null_warnings(db, plan, task.problem.data, folder)
+        written = [file for day in manifest["days"] for file in day_files(folder, day)]
+        manifest["warnings"] += null_warnings(db, plan, task.problem.data, written)
         task.listing.refuse_changes()
     report(work, days)
 
@@ -180,7 +183,7 @@ def _write_days(
             for _ in parts[day]:
                 next(written)
             narrow(db, "log", held[day])
-            days[day] = counts(db, plan, str(day_folder(folder, day) / "*.parquet"))
+            days[day] = counts(db, plan, day_files(folder, day))
             strangers = unmatched(db, plan, of_day(plan, day))
             days[day] |= {"unmatched": strangers} if strangers else {}
             advance(days[day]["rows"])

@@ -45,7 +45,7 @@ def write_shards(
     that do not fit the encoder.
     """
     key = shards_key(problem, examples.manifest["key"], encoder.digest, seed)
-    with locked(out), closing(connect(problem.data.memory_limit)) as db:
+    with locked(out), closing(connect(problem.data.memory_limit, problem.spill)) as db:
         if is_current(out, key):
             return read_manifest(out)
         parts = Counter(db, problem, examples).count()

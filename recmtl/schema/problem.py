@@ -32,6 +32,11 @@ class Problem(Config):
         """A path of the file, with variables and the file's folder filled in."""
         return expand(path, self.root)
 
+    @property
+    def spill(self) -> Path | None:
+        """The folder for what does not fit into DuckDB's memory; None is the system's."""
+        return Path(self.path(self.data.spill)) if self.data.spill else None
+
     def known_at(self, as_of: str | None) -> Self:
         """The same problem with what was known at another time; None leaves it as it is.
 

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from recmtl.schema.config import Config
 from recmtl.schema.events import Event, check_events
-from recmtl.schema.times import written
+from recmtl.schema.times import checked_zone, written
 
 
 class Impressions(Config):
@@ -25,6 +25,11 @@ class Impressions(Config):
     duplicates: Literal["keep", "drop"] = Field(
         default="keep", description="of a day's rows with one id, or without id equal in every column"
     )
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_is_known(cls, value: str | None) -> str | None:
+        return checked_zone(value)
 
     @model_validator(mode="after")
     def _day_is_defined(self) -> "Impressions":
@@ -150,6 +155,7 @@ class Data(Config):
     group: str | None = Field(default=None, description="column whose rows are resampled together")
     engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="what runs the SQL")
     memory_limit: str | None = Field(default=None, description="DuckDB's, e.g. \"1GB\"")
+    spill: str | None = Field(default=None, description="folder for what does not fit; default: TMPDIR")
     events: dict[str, Event] = Field(default_factory=dict, description="logs of what came of impressions")
     as_of: str | None = Field(default=None, description="what was known then; default: all there is")
 
@@ -165,7 +171,10 @@ class Data(Config):
     @field_validator("as_of", mode="before")
     @classmethod
     def _is_time(cls, value: object) -> object:
-        return written(value)
+        text = written(value)
+        if isinstance(text, str) and not 1990 <= datetime.fromisoformat(text).year <= 2100:
+            raise ValueError(f"{text!r} is no time from 1990 to 2100")
+        return text
 
     @model_validator(mode="after")
     def _events_meet_a_time(self) -> "Data":

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _UNITS = {
     "second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "hour": 3600, "h": 3600,
@@ -31,6 +31,15 @@ def written(value: object) -> object:
     if isinstance(text, str):
         datetime.fromisoformat(text)  # its ValueError names what it found
     return text
+
+
+def checked_zone(zone: str | None) -> str | None:
+    """The zone. Raises ValueError for one that nobody knows."""
+    try:
+        ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f'no time zone {zone!r}; use a name such as "UTC" or "Asia/Shanghai"') from None
+    return zone
 
 
 def in_utc(text: str, zone: str | None, days: int = 0) -> datetime:

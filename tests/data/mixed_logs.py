@@ -19,9 +19,11 @@ def events(root: Path) -> Problem:
     """Impressions in partitions, some twice; clicks and orders, late, twice, orphaned, without a key; a
     history of users; days that begin in Shanghai; rates."""
     random = np.random.default_rng(11)
-    times = np.sort(random.integers(0, DAYS * 24 * HOUR, ROWS)) + int(START.timestamp() * 1000)
+    drawn = random.integers(0, DAYS * 24 * HOUR, ROWS)
+    drawn[0] = 16 * HOUR - 300  # in Shanghai .3 s before the next day
+    times = np.sort(drawn) + int(START.timestamp() * 1000)
     log = pa.table({
-        "id": [f"i{n}" for n in range(ROWS)], "t": times.tolist(),
+        "id": [f"i{n}" for n in range(ROWS)], "t": (times / 1000).tolist(),
         "user": _some(random, [1, 2, 3, 4, 2**40, None]), "shop": _some(random, ["a", "ä", "A b", None]),
         "tags": _some(random, ["x, y", "y,,x ", "", "z", None]), "price": _numbers(random),
         "kept": [n % 17 != 3 for n in range(ROWS)],
@@ -33,7 +35,8 @@ def events(root: Path) -> Problem:
     _write(root / "clicks/all.parquet", pa.table({
         "click": [n % 100 for n in clicked] + [None, 7],
         "id": [f"i{n}" for n in clicked] + ["i1", "i999"],
-        "t": pa.array([int(times[n]) + (n % 7 - 1) * HOUR // 10 for n in clicked] + [int(times[1])] * 2),
+        "t": pa.array([times[n] + (n % 7 - 1) * HOUR // 10 + n % 9 / 8 for n in clicked]
+                      + [float(times[1])] * 2),
     }))
     orders = [n for n in clicked if n % 2 == 0]
     _write(root / "orders/all.parquet", pa.table({
@@ -46,6 +49,10 @@ def events(root: Path) -> Problem:
         "user": [1, 1, 2, 2**40], "since": [int(times[0]), int(times[99]), int(times[50]), 0],
         "age": [20.0, 21.0, float("nan"), 60.5],
     }))
+    _write(root / "shops.parquet", pa.table({
+        "shop": ["a", "a", "ä"], "opened": [(START + timedelta(days=n)).date() for n in (0, 2, 1)],
+        "rank": [1, 2, 3],
+    }))
     return _events_problem(root)
 
 
@@ -56,11 +63,11 @@ def _events_problem(root: Path) -> Problem:
         "name": "events", "root": root,
         "data": {
             "impressions": {"path": "log", "id": "id", "zone": "Asia/Shanghai", "where": "kept",
-                            "duplicates": "drop", **timed},
+                            "duplicates": "drop", "time": "t", "unit": "s"},
             "keys": ["user"], "split": {"valid": "2026-03-03", "test": "2026-03-04"},
             "as_of": "2026-03-04T03:00:00+09:00",
             "joins": [{"path": "users.parquet", "on": "user", "side": "user", "valid_from": "since",
-                       "unit": "ms"}],
+                       "unit": "ms"}, {"path": "shops.parquet", "on": "shop", "valid_from": "opened"}],
             "events": {
                 "click": {"path": "clicks/*.parquet", "id": "click", "on": "id", "window": "30 minutes",
                           **timed},
@@ -73,6 +80,7 @@ def _events_problem(root: Path) -> Problem:
             "user": {"kind": "categorical", "min_count": 2}, "shop": {"kind": "categorical"},
             "c": {"kind": "categorical"}, "tags": {"kind": "bag", "separator": ","},
             "both": {"kind": "cross", "of": ["user", "shop"]}, "age": {"kind": "numeric"},
+            "rank": {"kind": "numeric"},
             "price": {"kind": "numeric", "transform": "quantile"},
             "user_rate": {**rate, "of": ["user"], "prior": 2},
             "pair_rate": {"kind": "rate", "label": "bought", "given": "clicked", "of": ["shop", "user"]},

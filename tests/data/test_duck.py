@@ -4,11 +4,16 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from recmtl.data.duck import connect
+from recmtl.data.engine import open_engine
+from recmtl.data.ingest import ingest
+from recmtl.errors import RecmtlError
+from tests.data import made_log
 
 
 def test_spill_of_processes_that_are_no_more_goes(
@@ -25,3 +30,24 @@ def test_spill_of_processes_that_are_no_more_goes(
         (tmp_path / name / "duckdb_temp").touch()
     connect().close()
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names[1:])
+
+
+def test_what_does_not_fit_goes_to_the_folder_that_the_file_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder relative to the file's; the examples are the same with any."""
+    made_log.write(tmp_path / "log.parquet", made_log.ROWS)
+    monkeypatch.setenv("FAST", "disk")
+    named = made_log.problem(tmp_path, data={"spill": "${FAST}/spill"})
+    assert named.spill == tmp_path / "disk" / "spill"
+    with closing(open_engine(named)) as db:
+        ((folder,),) = db.execute("SELECT current_setting('temp_directory')").fetchall()
+    assert Path(folder).parent == named.spill and named.spill.is_dir()
+    first = ingest(named, tmp_path / "out")
+    assert ingest(made_log.problem(tmp_path), tmp_path / "out") == first
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    made_log.write(tmp_path / "log.parquet", made_log.ROWS)
+    with pytest.raises(RecmtlError, match=r"data\.spill: cannot be made[\s\S]*log\.parquet"):
+        open_engine(made_log.problem(tmp_path, data={"spill": "log.parquet/spill"}))

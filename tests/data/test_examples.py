@@ -6,6 +6,7 @@ import pytest
 
 from recmtl.data.examples import Examples
 from recmtl.data.ingest import ingest
+from recmtl.data.rates.write import write_rates
 from recmtl.errors import RecmtlError
 from recmtl.schema import Bag, HashSplit
 from tests.data.made_log import ROWS, problem, rows, write
@@ -50,6 +51,23 @@ def test_no_folder(tmp_path: Path) -> None:
 def test_examples_can_be_moved(folder: Path) -> None:
     moved = folder.rename(folder.with_name("moved"))
     assert len(rows(moved)) == 4
+
+
+@pytest.mark.parametrize("name", ["dt=2030-01-01/user=7", "clicked=9/a[1]"])
+def test_the_folders_above_say_nothing(tmp_path: Path, name: str) -> None:
+    """Neither columns of their names nor patterns: the same rows, counts and rates as elsewhere."""
+    write(tmp_path / "log.parquet", ROWS)
+    rate = {"kind": "rate", "of": ["user"], "label": "clicked", "prior": 1}
+    made = problem(tmp_path, features={"user": {"kind": "categorical"}, "rate": rate})
+    found = []
+    for out in (tmp_path / "plain", tmp_path / name, tmp_path / name.replace("[1]", "1")):
+        manifest = ingest(made, out / "examples")
+        write_rates(made, Examples.open(out / "examples"), out / "rates")
+        read = [rows(out / "examples", "dt", "user", "clicked", "rate", "_row", part=part, split=split)
+                for part, split in ((None, None), ("valid", made.data.split))]
+        found.append((read, manifest["days"], manifest["warnings"]))
+    assert found[1] == found[2] == found[0]
+    assert [str(row[0]) for row in found[0][0][1]] == ["2022-05-02"]
 
 
 def test_without_days_a_hash_splits(tmp_path: Path) -> None:

@@ -17,11 +17,13 @@ from recmtl.data.candidates import Candidates, Source
 from recmtl.data.duck import connect
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import Examples
+from recmtl.data.increments.known import Listing
 from recmtl.data.ingest import ingest
 from recmtl.data.logs.files import content_digest, find, look
 from recmtl.data.logs.table import naming_damage, open_table
 from recmtl.errors import RecmtlError
 from recmtl.schema import Problem
+from tests.data import daily_logs
 from tests.data.made_log import ROWS, problem, rows, write
 
 PLAIN = {name: column for name, column in ROWS.items() if name != "day"}
@@ -274,3 +276,22 @@ def test_any_store_that_fsspec_knows(tmp_path: Path) -> None:
         assert ingest(made, tmp_path / "out")["days"]["2022-05-03"]["rows"] == 4
     finally:
         memory.rm("/logs", recursive=True)
+
+
+def test_a_file_that_comes_while_files_are_opened_is_left_to_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read is what was listed, and stands in the manifest."""
+    out, made = daily_logs.three_days(tmp_path), daily_logs.problem(tmp_path)
+    listed = Listing.make
+
+    def make(of: Problem) -> Listing:
+        found = listed(of)
+        daily_logs.clicks(tmp_path, "late.parquet", [2])
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Listing, "make", make)
+        manifest = ingest(made, out)
+    assert manifest["events"]["click"]["rows"] == 3
+    assert ingest(made, out)["events"]["click"]["rows"] == 4

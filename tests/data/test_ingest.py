@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +229,19 @@ def test_a_day_of_empty_lists_or_nulls_fits_the_other_days(tmp_path: Path) -> No
     assert Examples.open(tmp_path / "out").columns["seen"] == "BIGINT[]"
     found = [seen for (seen,) in rows(tmp_path / "out", "seen") if seen]
     assert sorted(found) == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+@pytest.mark.parametrize("kind", [pa.float64(), pa.decimal128(38, 3)])
+def test_a_time_with_a_fraction_is_never_moved_forward(
+    tmp_path: Path, unit: str, scale: int, kind: pa.DataType
+) -> None:
+    """A quarter of a second before midnight is no part of the next day."""
+    before = int(datetime(2022, 5, 2, tzinfo=UTC).timestamp()) * 4 - 1
+    times = pa.array([before * scale / 4], pa.float64()).cast(kind)
+    write(tmp_path / "log.parquet", {"user": [1], "t": times, "y": [1]})
+    source = {"path": "log.parquet", "time": "t", "unit": unit, "zone": "UTC"}
+    made = problem(tmp_path, data={"impressions": source}, labels={"l": "y"},
+                   features={"user": {"kind": "categorical"}}, tasks={"t": {"label": "l"}})
+    ingest(made, tmp_path / "out")
+    assert rows(tmp_path / "out", "_time") == [(datetime(2022, 5, 1, 23, 59, 59, 750_000),)]

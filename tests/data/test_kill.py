@@ -59,4 +59,5 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert start(tmp_path, "out").wait() == 0 and start(tmp_path, "undisturbed").wait() == 0
     assert_frame_equal(content(out), content(tmp_path / "undisturbed"))
     assert len(content(out)) == 11 * (KILLS + 1) and killed
-    assert not list(tmp_path.glob(".*")) + list((tmp_path / "tmp").iterdir())
+    locks = {tmp_path / ".out.lock", tmp_path / ".undisturbed.lock"}
+    assert set(tmp_path.glob(".*")) == locks and not list((tmp_path / "tmp").iterdir())

@@ -1,6 +1,6 @@
 """Side tables with a history: each impression meets the one row that held at its time, or none."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from recmtl.data.encoder import Encoder
 from recmtl.data.examples import Examples
 from recmtl.data.ingest import ingest
 from recmtl.errors import RecmtlError
-from recmtl.schema import Problem
+from recmtl.schema import Impressions, Problem
 from tests.data.made_log import problem, rows, write
 
 MIDNIGHT = 1651507200  # 2022-05-02 16:00 UTC
@@ -174,9 +174,34 @@ def test_a_half_known_key_twice_is_no_key_twice(root: Path) -> None:
     assert rows(root / "out", "level")[:2] == [("a",), (None,)]
 
 
-def test_dates_are_midnights_in_utc(root: Path) -> None:
+@pytest.mark.parametrize(("zone", "met"), [
+    ("UTC", [None, "a"]), ("America/New_York", [None, None, "a"]), ("Asia/Shanghai", ["a"]),
+])
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us")])
+def test_dates_begin_in_the_zone_of_the_log(
+    root: Path, zone: str, met: list[str | None], kind: pa.DataType
+) -> None:
+    """At 22:00 on the day before in New York, 02:00 in UTC, nobody knows what holds from that date on."""
+    utc = int(datetime(2022, 5, 2, tzinfo=UTC).timestamp())
+    times = [utc - 2 * 3600, utc + 2 * 3600, utc + 5 * 3600]
+    write(root / "log.parquet", {"user": [1] * 3, "t": times, "y": [0, 1, 1]})
     write(root / "users.parquet", {
-        "user": [1, 2], "updated_ms": [date(2022, 5, 2), date(2022, 5, 3)], "level": ["a", "b"],
+        "user": [1], "updated_ms": pa.array([date(2022, 5, 2)]).cast(kind), "level": ["a"],
     })
-    ingest(made(root, unit=None), root / "out")
-    assert rows(root / "out", "level")[3:5] == [("a",), (None,)]
+    problem = made(root, unit=None)
+    source = problem.data.impressions.model_copy(update={"zone": zone})
+    data = problem.data.model_copy(update={"impressions": source})
+    ingest(problem.model_copy(update={"data": data}), root / "out")
+    found = [level for _, level in sorted(rows(root / "out", "_row", "level"))]
+    assert found == [*met, "a", "a"][:3]
+
+
+def test_times_without_a_zone_on_both_sides_are_compared_as_they_stand(root: Path) -> None:
+    noon = datetime(2022, 5, 2, 12)
+    write(root / "log.parquet", {"user": [1, 1], "t": [noon - timedelta(hours=1), noon], "y": [0, 1]})
+    write(root / "users.parquet", {"user": [1], "updated_ms": [noon], "level": ["a"]})
+    problem = made(root, unit=None)
+    source = {"path": "log.parquet", "time": "t", "zone": "Asia/Shanghai"}
+    data = problem.data.model_copy(update={"impressions": Impressions.model_validate(source)})
+    ingest(problem.model_copy(update={"data": data}), root / "out")
+    assert rows(root / "out", "_row", "level") == [(0, None), (1, "a")]

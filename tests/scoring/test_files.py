@@ -63,7 +63,7 @@ def test_a_damaged_file_is_named_and_nothing_is_written(
     (tmp_path / "b.parquet").write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[len(whole) // 2 + 4:])
     with pytest.raises(RecmtlError, match=r"b\.parquet"):
         pipeline.score(str(bundle), str(tmp_path / "*.parquet"), tmp_path / "out")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".out.lock", "a.parquet", "b.parquet"]
 
 
 def test_a_model_of_other_features_is_refused(finished: Path, bundle: Path, tmp_path: Path) -> None:

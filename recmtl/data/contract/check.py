@@ -81,8 +81,8 @@ def _write(problem: Problem, examples: Path, manifest: Mapping[str, Any], out: P
     keys = day_keys(manifest, FORMAT)
     kept = Kept.open(out / REPORT, keys)
     with (
-        closing(connect(problem.data.memory_limit)) as db,
-        closing(open_engine(problem.data, db)) as engine, duck_errors(examples),
+        closing(connect(problem.data.memory_limit, problem.spill)) as db,
+        closing(open_engine(problem, db)) as engine, duck_errors(examples),
     ):
         facts = survey(db, problem, examples, keys, kept, engine)
     checks = CHECKS if facts.sound else (types.check,)

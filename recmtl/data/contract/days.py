@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -91,9 +90,3 @@ class Walk:
     def _types(self, files: Sequence[str]) -> dict[str, str]:
         read = "DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)"
         return {name: kind for name, kind, *_ in self._db.execute(read, [list(files)]).fetchall()}
-
-
-def files_of(folder: Path, day: str) -> list[str]:
-    """The files of a day of examples."""
-    place = folder / (day if day == "undated" else f"dt={day}")
-    return [str(file) for file in sorted(place.glob("*.parquet"))]

@@ -8,7 +8,7 @@ import duckdb
 
 from recmtl.data.contract.columns import Columns
 from recmtl.data.contract.day import Day
-from recmtl.data.contract.days import Walk, files_of
+from recmtl.data.contract.days import Walk
 from recmtl.data.contract.facts import Facts
 from recmtl.data.contract.funnels import label_pairs
 from recmtl.data.contract.kept import Kept
@@ -16,6 +16,7 @@ from recmtl.data.contract.leakage import Strength, strengths
 from recmtl.data.contract.log import Log
 from recmtl.data.contract.sample import Rows
 from recmtl.data.database import Database
+from recmtl.data.day_files import day_files
 from recmtl.folder import read_manifest
 from recmtl.schema import Problem
 
@@ -34,7 +35,7 @@ def survey(
     fresh = [name for name in keys if name not in {day.name for day in kept.days}]
     log = Log(engine, problem, manifest, fresh or list(keys))
     walk = Walk(db, columns, label_pairs(problem), kept.days, kept.seen)
-    days = [walk.day(name, files_of(folder, name), manifest["days"][name]) for name in fresh]
+    days = [walk.day(name, day_files(folder, name), manifest["days"][name]) for name in fresh]
     counted = _counted(log, [replace(day, key=keys[day.name]) for day in days]) if fresh else []
     facts = Facts(problem, manifest, columns, [*kept.days, *counted], log.table.types, log.identity, ())
     if not facts.sound:
@@ -56,7 +57,7 @@ def _counted(log: Log, days: list[Day]) -> list[Day]:
 def _strengths(db: duckdb.DuckDBPyConnection, facts: Facts, folder: Path) -> Iterator[Strength]:
     """Of the newest days, whether or not they are kept."""
     newest = facts.days[-NEWEST:]
-    files = [file for day in newest for file in files_of(folder, day.name)]
+    files = [file for day in newest for file in day_files(folder, day.name)]
     rows = Rows.spread(files, sum(day.rows for day in newest), NEWEST * BLOCKS)
     values, _ = rows.read(db, list(facts.columns.measured))
     yield from strengths(facts.problem, facts.columns, values)

@@ -33,7 +33,7 @@ def fit(problem: Problem, examples: Examples, width: int, progress: Progress) ->
     columns = {c: examples.columns[c] for source in sources.values() for c in source}
     _check_shares(features, columns, sources)
     with (
-        closing(open_engine(problem.data)) as db,
+        closing(open_engine(problem)) as db,
         progress.track(len(features), "vocabularies") as advance,
     ):
         fitter = Fitter(db, problem, examples)

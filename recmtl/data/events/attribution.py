@@ -5,7 +5,7 @@ with its day and the source's columns. Each event is credited once. The log's ke
 once a source that follows impressions; the table `sources` numbers its files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlglot import exp
 
@@ -30,7 +30,7 @@ def attribute(db: Database, plan: Plan) -> dict[str, Counts]:
         counts[source.name] = {**found, "repeated": usable - sum(verdicts.values()), **verdicts}
         db.execute(_outcome(source))
     scratch = [_credited(name) for name in counts]
-    for table in (*scratch, *map(exp.to_table, ("seen", "events", "matched"))):
+    for table in (*scratch, *map(exp.to_table, ("seen", "events", "placed", "matched"))):
         db.execute(statement("attribute_done", scratch=table))
     return counts
 
@@ -73,7 +73,7 @@ def _read_events(db: Database, plan: Plan, source: Source) -> Counts:
     }
     paths = list(source.table.files)
     db.execute(statement(
-        "sources", sources=exp.to_table("event_files"), paths=exp.convert(paths),
+        "sources", sources=exp.to_table("files_of_events"), paths=exp.convert(paths),
         numbers=exp.convert([*range(len(paths))]),
     ))
     made = tree("attribute_events", seen=exp.to_table("seen" if source.id else "events"), **reads)
@@ -92,23 +92,35 @@ def _read_events(db: Database, plan: Plan, source: Source) -> Counts:
 
 def _credit(db: Database, source: Source) -> Counts:
     """Make the table `credited_NAME` from `events` and `causes`; count what was credited and why not."""
-    length = exp.Interval(this=exp.convert(str(source.event.seconds)), unit=exp.var("SECOND"))
-    made = tree("attribute_match", same_keys=_same_keys(source), length=length)
     inherited = [_key(name) for name, value in source.lent.items() if value is None]
-    for struct in made.find_all(exp.Struct):
-        for name in inherited:
-            struct.append("expressions", exp.PropertyEQ(
-                this=exp.to_identifier(name, quoted=True), expression=column(name, "causes")
-            ))
-    for best in list(made.find_all(exp.Max)) if source.event.touch == "first" else []:
-        best.replace(exp.Min(this=best.this))
+    _place(db, source, inherited)
+    made = tree(
+        "attribute_match", same_keys_first=_same_keys(source, "event", "earliest"),
+        same_keys=_same_keys(source, "event", "cause"), length=_seconds(source.event.seconds),
+        next=exp.convert(int(source.event.touch == "first")),
+    )
+    _add(made.expression, {name: column(name, "cause") for name in inherited})
     db.execute(text(made))
     credited = tree("attribute_credited", credited=_credited(source.name))
-    _add(credited.expression, {
-        name: exp.column(name, table="_credit", db="matched", quoted=True) for name in inherited
-    })
+    _add(credited.expression, {name: column(name, "matched") for name in inherited})
     db.execute(text(credited))
     return _counts(db, statement("attribute_verdicts"))
+
+
+def _place(db: Database, source: Source, inherited: Iterable[str]) -> None:
+    """Make the table `placed`, with the keys and the columns that events inherit of their causes."""
+    keys = [_key(key.column) for key in source.keys]
+    made = tree(
+        "attribute_placed", same_keys=_same_keys(source, "events", "causes"),
+        back=_seconds(source.event.seconds if source.event.touch == "first" else 0),
+    )
+    for window in made.find_all(exp.Window):
+        window.set("partition_by", [column(key) for key in keys])
+    for both in made.find_all(exp.Union):
+        _add(both.left, {name: column(name, "causes") for name in (*keys, *inherited)})
+        _add(both.right, {key: column(key, "events") for key in keys})
+        _add(both.right, {name: exp.null() for name in inherited})
+    db.execute(text(made))
 
 
 def _outcome(source: Source) -> str:
@@ -131,11 +143,15 @@ def _whole(source: Source) -> exp.Expr:
     return exp.paren(exp.and_(*(part.is_(exp.null()).not_() for part in needed)))
 
 
-def _same_keys(source: Source) -> exp.Expr:
+def _same_keys(source: Source, left: str, right: str) -> exp.Expr:
     return exp.and_(*(
-        exp.EQ(this=column(name, "events"), expression=column(name, "causes"))
+        exp.EQ(this=column(name, left), expression=column(name, right))
         for name in (_key(key.column) for key in source.keys)
     ))
+
+
+def _seconds(number: int) -> exp.Expr:
+    return exp.Interval(this=exp.convert(str(number)), unit=exp.var("SECOND"))
 
 
 def _key(name: str) -> str:

@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from recmtl.data.database import Database
 from recmtl.data.events.sources import Source, open_sources
+from recmtl.data.logs.files import Files
 from recmtl.data.logs.table import Table
 from recmtl.data.logs.values import Value
 from recmtl.data.query import column, expression
@@ -45,11 +46,11 @@ class Events:
         return {c: source for source in self.sources for c in source.event.columns(source.name)}
 
     @classmethod
-    def open(cls, db: Database, problem: Problem, log: Table) -> "Events":
+    def open(cls, db: Database, problem: Problem, log: Table, files: Files) -> "Events":
         """Raises RecmtlError for a source that is missing, or whose columns do not fit its causes'."""
         data, zone = problem.data, problem.data.impressions.zone
         as_of = in_utc(data.as_of, zone) if data.as_of else None
-        return cls(*open_sources(db, problem, log), as_of)
+        return cls(*open_sources(db, problem, log, files), as_of)
 
     def beside(self, log: Table) -> Table:
         """The log as labels see it, with the events' columns."""

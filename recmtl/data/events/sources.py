@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from recmtl.data.database import Database
 from recmtl.data.logs import values
-from recmtl.data.logs.files import find
+from recmtl.data.logs.files import Files
 from recmtl.data.logs.moment import read_time
 from recmtl.data.logs.table import Table, open_table
 from recmtl.data.logs.values import Value
@@ -43,16 +43,8 @@ class Source:
         return (*([self.id] if self.id else []), *self.keys, *self.sums, *own)
 
 
-def event_files(problem: Problem) -> dict[str, tuple[str, ...]]:
-    """The files of each source, by its name. Raises RecmtlError where there are none."""
-    return {
-        name: find(problem, event.paths, f"data.events.{name}")
-        for name, event in problem.data.events.items()
-    }
-
-
 def open_sources(
-    db: Database, problem: Problem, log: Table
+    db: Database, problem: Problem, log: Table, files: Files
 ) -> tuple[tuple[Source, ...], tuple[Value, ...]]:
     """The sources, causes first, and what their keys are in the log.
 
@@ -60,8 +52,8 @@ def open_sources(
     """
     events = problem.data.events
     tables = {IMPRESSION: log} | {
-        name: open_table(db, f"source_{name}", f"data.events.{name}", files)
-        for name, files in event_files(problem).items()
+        name: open_table(db, f"source_{name}", f"data.events.{name}", files[f"events.{name}"])
+        for name in events
     }
     order = sorted(events, key=lambda name: len(chain(name, events)))
     needed: dict[str, tuple[str, ...]] = dict.fromkeys(tables, ())

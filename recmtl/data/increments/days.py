@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from recmtl.data.logs.checks import UNDATED
+from recmtl.data.day_files import UNDATED
 from recmtl.errors import RecmtlError
 
 Origin = Mapping[str, Any]  # what a day was made from: part → a JSON value

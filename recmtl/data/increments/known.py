@@ -8,8 +8,7 @@ from typing import Any
 
 from recmtl.data.increments.days import Origins, Window
 from recmtl.data.increments.files import Source, States, are_as_known, refuse_changes
-from recmtl.data.logs.files import find, look
-from recmtl.data.logs.sides import side_files
+from recmtl.data.logs.files import find, find_inputs, look
 from recmtl.errors import RecmtlError
 from recmtl.folder import read_manifest
 from recmtl.schema import Problem
@@ -25,13 +24,8 @@ class Listing:
     @classmethod
     def make(cls, problem: Problem) -> "Listing":
         """Raises RecmtlError where a pattern finds nothing."""
-        data = problem.data
-        inputs = {f"joins[{n}]": look(files) for n, files in enumerate(side_files(problem))}
-        inputs |= {
-            f"events.{name}": look(find(problem, event.paths, f"data.events.{name}"))
-            for name, event in data.events.items()
-        }
-        return cls(look(find(problem, data.impressions.paths, "data.impressions")), inputs)
+        inputs = {key: look(files) for key, files in find_inputs(problem).items()}
+        return cls(look(find(problem, problem.data.impressions.paths, "data.impressions")), inputs)
 
     def refuse_changes(self) -> None:
         """Raise RecmtlError naming a file that does not lie there any more as it did."""

@@ -33,7 +33,7 @@ def check_values(db: Database, plan: Plan) -> None:
         found += [_find(db, value, check, "data", kept) for check in value.checks]
     if plan.weight:
         found.append(_find(db, plan.weight, _WEIGHT, "data.weight", plan.meant))
-    _refuse(found)
+    _refuse(found, plan.log.where == "data.impressions")
 
 
 def check_times(db: Database, value: Value, used_by: str) -> None:
@@ -71,6 +71,7 @@ def _of_times(plan: Plan) -> Iterator[tuple[Value, Check, str]]:
 class _Bad:
     """Rows with a value that cannot be used, and the first of them."""
 
+    table: str
     what: str
     file: str
     example: str
@@ -90,15 +91,20 @@ def _find(
         return None
     file, row = first
     return _Bad(
-        f"the column {value.column!r} {check.reason} in {rows:,} rows", file,
+        value.table, f"the column {value.column!r} {check.reason} in {rows:,} rows", file,
         f"{'null' if example is None else f'e.g. {example}'} in row {row}",
         f"{check.expected} (read by {used_by})",
     )
 
 
-def _refuse(checked: Iterable[_Bad | None]) -> None:
+def _refuse(checked: Iterable[_Bad | None], filtered: bool = False) -> None:
+    """`filtered` says that there is a key that leaves rows of the log out; other tables have none."""
     found = list(dict.fromkeys(bad for bad in checked if bad))  # a key may be a feature, too
-    fix = "write the rows again, or leave them out: where = \"…\" in data.impressions"
+    others = [bad for bad in found if bad.table != "log"]
+    fix = "write the rows again with values that can be used, or the file without them"
+    if filtered and len(others) < len(found):
+        fix = "write the rows again, or leave them out: where = \"…\" in data.impressions"
+        fix += ", which is about the log alone: write the other files again" if others else ""
     if len(found) == 1:
         (bad,) = found
         raise RecmtlError(bad.what, where=bad.file, expected=bad.expected, found=bad.example, fix=fix)

@@ -7,13 +7,12 @@ from typing import NamedTuple
 from sqlglot import exp
 
 from recmtl.data.database import Database
+from recmtl.data.day_files import UNDATED
 from recmtl.data.logs.bad_values import check_times
 from recmtl.data.logs.plan import Plan
 from recmtl.data.logs.sides import Side, matches
 from recmtl.data.query import column, statement, text, tree
 from recmtl.errors import RecmtlError
-
-UNDATED = "undated"  # in place of a day, where rows have none
 
 
 class Held(NamedTuple):

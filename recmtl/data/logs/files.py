@@ -5,10 +5,10 @@ environment variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …).
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from recmtl.folder import digest, file_digest
 from recmtl.schema import Problem
 
 State = tuple[int, int]  # bytes, and a number that changes with the content, such as nanoseconds
+Files = Mapping[str, tuple[str, ...]]  # of side tables and events, by their keys: joins[0], events.click
 _EXTRAS = {"s3": "recmtl[s3]", "gs": "recmtl[gs]"}
 _VERSIONS = ("ETag", "etag", "generation", "LastModified", "mtime", "created")
 _HIDDEN = (".", "_")
@@ -46,6 +47,14 @@ def find(problem: Problem, patterns: Iterable[str], where: str) -> tuple[str, ..
             )
         files |= dict.fromkeys(matches)
     return tuple(files)
+
+
+def find_inputs(problem: Problem) -> Files:
+    """The files of all side tables and events. Raises RecmtlError where one has none."""
+    joins = {f"joins[{number}]": (join.path,) for number, join in enumerate(problem.data.joins)}
+    events = {f"events.{name}": event.paths for name, event in problem.data.events.items()}
+    patterns: Files = {**joins, **events}
+    return {key: find(problem, paths, f"data.{key}") for key, paths in patterns.items()}
 
 
 def look(paths: Iterable[str]) -> dict[str, State]:
@@ -88,7 +97,7 @@ def _local_matches(path: str) -> list[str]:
     if Path(path).is_file():
         return [path]
     if Path(path).is_dir():
-        path = f"{path}/*=*/**/*.parquet"
+        path = f"{escape(path)}/*=*/**/*.parquet"
     return sorted(match for match in glob(path, recursive=True) if Path(match).is_file())
 
 

@@ -9,6 +9,7 @@ from recmtl.data.database import Database
 from recmtl.data.events.outcomes import Events
 from recmtl.data.labels import Expression, parse
 from recmtl.data.logs import values
+from recmtl.data.logs.files import Files
 from recmtl.data.logs.moment import day_of, time_of
 from recmtl.data.logs.sides import Side, open_side
 from recmtl.data.logs.table import Table, open_table
@@ -77,25 +78,25 @@ class Plan:
         return exp.and_(kept, expression("not_repeated", "not_repeated")) if self.repeats else kept
 
 
-def make_plan(db: Database, problem: Problem, files: tuple[str, ...]) -> Plan:
-    """Open the log and its side tables and check every use of a column against its type."""
+def make_plan(db: Database, problem: Problem, files: tuple[str, ...], inputs: Files) -> Plan:
+    """Open the log's files and the other ones and check every use of a column against its type."""
     source = problem.data.impressions
     log = open_table(db, "log", "data.impressions", files)
     time = time_of(log, source)
-    events = Events.open(db, problem, log)
+    events = Events.open(db, problem, log, inputs)
     met = {"impression": time, "latest": exp.convert(events.as_of) if events.as_of else None}
     sides = tuple(
-        open_side(db, problem, log, number, met[join.at])
+        open_side(db, problem, log, number, met[join.at], inputs[f"joins[{number}]"])
         for number, join in enumerate(problem.data.joins)
     )
     labels = {name: _label(problem, events.beside(log), name) for name in problem.labels}
     owners = _owners(log, sides)
     events.refuse_clashes(owners)
-    inputs: dict[str, str] = {}
+    read: dict[str, str] = {}
     for name, label in labels.items():
-        inputs = dict.fromkeys(label.expression.columns, name) | inputs
+        read = dict.fromkeys(label.expression.columns, name) | read
     features = resolve_features(
-        problem.features, owners, problem.forbidden(inputs, tuple(owners))
+        problem.features, owners, problem.forbidden(read, tuple(owners))
     )
     carried = _values(problem, features, owners)
     rates = {c: n for n, f in features.items() if isinstance(f, Rate | Count) for c in f.inputs(n)}

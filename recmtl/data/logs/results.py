@@ -1,19 +1,19 @@
 """What is counted on examples once written: label counts, nulls."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from sqlglot import exp
 
 from recmtl.data.database import Database
 from recmtl.data.logs.plan import Plan
-from recmtl.data.query import column, expression, statement, text, tree
+from recmtl.data.query import column, dated, expression, statement, text, tree
 from recmtl.schema import Data
 
 
-def counts(db: Database, plan: Plan, files: str) -> dict[str, Any]:
-    """Rows of the examples under a glob; positives (above 0) and nulls of every label in them."""
-    query = tree("label_counts", part=exp.Table(this=exp.func("read_parquet", exp.convert(files))))
+def counts(db: Database, plan: Plan, files: Sequence[str]) -> dict[str, Any]:
+    """Rows of files of examples; positives (above 0) and nulls of every label in them."""
+    query = tree("label_counts", part=dated(files, "part"))
     assert isinstance(query, exp.Select)
     of_labels = [
         expression("label_counts", what, label=column(name))
@@ -29,11 +29,10 @@ def counts(db: Database, plan: Plan, files: str) -> dict[str, Any]:
 
 
 def null_warnings(
-    db: Database, plan: Plan, data: Data, folder: Path
+    db: Database, plan: Plan, data: Data, files: Sequence[str]
 ) -> list[str]:
-    """Keys that rows lack and columns without any value, counted by the files' statistics."""
-    files = exp.convert(str(folder / "*" / "*.parquet"))
-    rows = db.execute(statement("null_counts", files=files)).fetchall()
+    """Keys that rows lack and columns without any value, by the statistics of the examples' files."""
+    rows = db.execute(statement("null_counts", files=exp.convert(list(files)))).fetchall()
     found = {name: counted for name, *counted in rows}
     keys = dict.fromkeys(filter(None, (data.impressions.id, *data.keys, data.group)))
     said = [

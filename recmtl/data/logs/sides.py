@@ -13,7 +13,7 @@ from sqlglot import exp
 from recmtl.data.database import Database
 from recmtl.data.logs import values
 from recmtl.data.logs.files import find
-from recmtl.data.logs.moment import read_time
+from recmtl.data.logs.moment import read_time, zone_beside
 from recmtl.data.logs.table import Table, open_table
 from recmtl.data.logs.values import Value
 from recmtl.data.query import column, expression, statement, text, tree
@@ -45,29 +45,24 @@ class Side:
         return {right.column for _, right in self.keys} | ({self.since.column} if self.since else set())
 
 
-def side_files(problem: Problem) -> list[tuple[str, ...]]:
-    """The files of each side table. Raises RecmtlError where there are none."""
-    return [
-        find(problem, [join.path], f"data.joins[{number}]")
-        for number, join in enumerate(problem.data.joins)
-    ]
-
-
 def open_side(
-    db: Database, problem: Problem, log: Table, number: int, at: exp.Expr | None
+    db: Database, problem: Problem, log: Table, number: int, at: exp.Expr | None,
+    files: tuple[str, ...] | None = None,
 ) -> Side:
     """Open a side table as the view `side_NUMBER`; of a history the row is met that holds `at` a time.
 
-    Raises RecmtlError where keys do not fit.
+    `files` are its files, if they are known; they are looked for otherwise. Raises RecmtlError where keys
+    do not fit.
     """
     join = problem.data.joins[number]
     where = f"data.joins[{number}] ({join.path})"
-    files = find(problem, [join.path], f"data.joins[{number}]")
+    files = files or find(problem, [join.path], f"data.joins[{number}]")
     table = open_table(db, f"side_{number}", where, files)
     keys = tuple(_key(log, table, key, where) for key in join.keys)
     if join.valid_from is None:
         return Side(table, keys)
-    read = read_time(table, join.valid_from, join.unit, f"data.joins[{number}].valid_from")
+    zone = zone_beside(log, problem.data.impressions, table, join.valid_from)
+    read = read_time(table, join.valid_from, join.unit, f"data.joins[{number}].valid_from", zone)
     since = Value(table.name, join.valid_from, "TIMESTAMP", read)
     return Side(table, keys, since, at)
 

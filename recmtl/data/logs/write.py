@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from recmtl.data.database import Database
-from recmtl.data.logs.checks import UNDATED, Held
+from recmtl.data.day_files import UNDATED, day_folder
+from recmtl.data.logs.checks import Held
 from recmtl.data.logs.plan import Plan
 from recmtl.data.logs.table import narrow
 from recmtl.data.query import text, tree
@@ -29,11 +30,6 @@ class Piece:
     first_row: int
     last_row: int
     target: Path
-
-
-def day_folder(examples: Path, day: str) -> Path:
-    """Where a day's files lie."""
-    return examples / (day if day == UNDATED else f"dt={day}")
 
 
 def of_day(plan: Plan, day: str) -> exp.Expr:

@@ -20,12 +20,6 @@ def key(name: str, kind: str, table: str) -> exp.Expr:
                       separator=exp.convert(UNIT))
 
 
-def parquet(files: Sequence[str]) -> exp.Expr:
-    """A table over files that lie in folders of days."""
-    dated = exp.EQ(this=exp.column("hive_partitioning"), expression=exp.true())
-    return exp.Table(this=exp.func("read_parquet", exp.convert(list(files)), dated))
-
-
 def join(
     rows: exp.Select, columns: Sequence[str], states: States, kinds: Mapping[str, str],
     tables: Mapping[State, exp.Expr],
@@ -33,7 +27,7 @@ def join(
     """The query for `columns` of `rows` and of their states, in the order day, file, row.
 
     `rows` has `dt`, `_file`, `_row`, the keys, and those of the columns that no state gives.
-    `kinds` are the types of the keys; `tables` are the states, with `dt`.
+    `kinds` are the types of the keys; `tables` are the states, with `dt` (see `dated`).
     """
     query = tree("rates_join", selected=rows.subquery("examples"))
     assert isinstance(query, exp.Select)

@@ -7,8 +7,8 @@ import pyarrow as pa
 from sqlglot import exp
 
 from recmtl.data.duck import connect, duck_errors
-from recmtl.data.query import column, statement, text, tree
-from recmtl.data.rates.join import join, parquet, rows_need
+from recmtl.data.query import column, dated, statement, text, tree
+from recmtl.data.rates.join import join, rows_need
 from recmtl.data.rates.opened import Rates
 from recmtl.data.rates.states import Rated, rated
 from recmtl.schema import Feature
@@ -28,7 +28,7 @@ class Lookup:
         tables = {state: exp.to_table(f"held_{number}") for number, state in enumerate(states)}
         with duck_errors(rates.folder):
             for state, table in tables.items():
-                files = parquet(rates.files(state, [self.day]))
+                files = dated(rates.files(state, [self.day]))
                 self._db.execute(statement("rates_hold", held=table, state=files))
         query = tree("rates_piece", day=exp.convert(self.day))
         assert isinstance(query, exp.Select)

@@ -12,11 +12,12 @@ from typing import Any
 from sqlglot import exp
 
 from recmtl.data.database import Database
+from recmtl.data.day_files import day_folder
 from recmtl.data.duck import duck_errors
 from recmtl.data.engine import open_engine
 from recmtl.data.examples import Examples
-from recmtl.data.logs.write import day_folder, link_day
-from recmtl.data.query import column, expression, text, tree
+from recmtl.data.logs.write import link_day
+from recmtl.data.query import column, dated, expression, text, tree
 from recmtl.data.rates.horizon import horizon
 from recmtl.data.rates.join import key
 from recmtl.data.rates.states import Measure, State, rated, states_of
@@ -47,7 +48,7 @@ def write_rates(problem: Problem, examples: Examples, out: Path, progress: Progr
     }
     with locked(out):
         if not is_current(out, manifest["key"]):
-            with closing(open_engine(problem.data)) as db, write_folder(out, manifest) as folder:
+            with closing(open_engine(problem)) as db, write_folder(out, manifest) as folder:
                 changed = _link_unchanged(out, folder, manifest["days"])
                 with duck_errors(out), progress.track(len(states), "rates") as advance:
                     for state in states if changed else ():
@@ -89,7 +90,8 @@ def _tally(
     """Make the table `tally`: a row a key and day on which something of it became known."""
     before = [day for day in examples.days if day < max(days)] or examples.days[:1]
     made = tree(
-        "rates_tally", known=_known(problem, state), files=exp.convert(examples.files(before)),
+        "rates_tally", known=_known(problem, state),
+        rows_of_days=dated(examples.files(before), "examples"),
         keyed=exp.and_(*(column(k).is_(exp.null()).not_() for k in state.keys)),
     )
     select = made.expression

@@ -56,6 +56,12 @@ def _parsed(node: exp.Expr) -> exp.Expr:
     return _form("try_strptime", value, format=exp.convert(_FORMATS[written.name]))
 
 
+def _zoned(node: exp.Expr) -> exp.Expr:
+    """A time without a zone, meant in one."""
+    zone, value = node.expressions
+    return _form("timezone", value, zone=zone)
+
+
 def _hash(node: exp.Expr) -> exp.Expr:
     """Of values, or of a whole row where a table's name stands for it."""
     select = node.find_ancestor(exp.Select)
@@ -126,7 +132,8 @@ def _rows(node: exp.Expr) -> exp.Expr:
 
 
 _CALLS: dict[str, Callable[[exp.Expr], exp.Expr]] = {
-    "isfinite": _call, "url_decode": _call, "try_strptime": _parsed, "hash": _hash,
+    "isfinite": _call, "url_decode": _call, "try_strptime": _parsed, "timezone": _zoned,
+    "hash": _hash,
     "arg_min_null": lambda node: exp.ArgMin(this=node.expressions[0], expression=node.expressions[1]),
 }
 _NODES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {

@@ -1,9 +1,7 @@
 -- Credited events, each with its impression. Replace: `credited` (the table to make); add the keys that
 -- further events are joined by.
 CREATE OR REPLACE TEMPORARY TABLE credited AS
-SELECT
-    events.*,
-    matched._credit.of_file AS _of_file, matched._credit.of_row AS _of_row, matched._credit.day AS _day
+SELECT events.*, matched._of_file, matched._of_row, matched._day
 FROM events
 JOIN matched ON matched._file = events._file AND matched._row = events._row
-WHERE matched._credit IS NOT NULL
+WHERE matched._of_file IS NOT NULL

@@ -1,7 +1,7 @@
 -- A source's events that can be credited: nothing is lacking and they were seen by `as_of`.
 -- Replace: `source`, `whole`, `moment`, `as_of`; add its id, keys and sums.
 CREATE OR REPLACE TEMPORARY TABLE seen AS
-SELECT event_files._file, _row, moment AS _at
+SELECT files_of_events._file, _row, moment AS _at
 FROM source
-JOIN event_files USING (_path)
+JOIN files_of_events USING (_path)
 WHERE whole AND moment <= as_of

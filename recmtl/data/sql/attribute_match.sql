@@ -1,16 +1,12 @@
--- Every event that has a cause: the one to credit, null where none lies within the window, and whether
--- any came before it. Causes are compared by time, then file, then row: `max` credits the last one,
--- `min` the first. Replace: `same_keys`, `length` (the window); add the cause's keys to the struct.
+-- Every event that has a cause: what the one to credit belongs to, null where none lies within the window,
+-- and whether any cause of its keys came before that. The last cause is the one at the event's own place; the
+-- first one within the window is the next after the place of the window's begin.
+-- Replace: `same_keys_first`, `same_keys`, `next` (0 or 1), `length` (the window); add the cause's keys.
 CREATE OR REPLACE TEMPORARY TABLE matched AS
-SELECT
-    events._file, events._row,
-    max(CASE
-        WHEN events._at >= causes._at AND events._at < causes._at + length THEN STRUCT_PACK(
-            at := causes._at, file := causes._file, row := causes._row,
-            of_file := causes._of_file, of_row := causes._of_row, day := causes._day
-        )
-    END) AS _credit,
-    count(CASE WHEN causes._at <= events._at THEN 1 END) > 0 AS _follows
-FROM events
-JOIN causes ON same_keys
-GROUP BY events._file, events._row
+SELECT event._file, event._row, event._place > 0 AS _follows, cause._of_file, cause._of_row, cause._day
+FROM placed AS event
+JOIN placed AS earliest ON same_keys_first AND NOT earliest._is_event AND earliest._place = 1
+LEFT JOIN placed AS cause
+    ON same_keys AND NOT cause._is_event AND cause._place = event._place + next
+    AND cause._at <= event._at AND event._at < cause._at + length
+WHERE event._is_event

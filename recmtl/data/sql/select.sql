@@ -1,5 +1,5 @@
 -- The rows of a part in the order day, file, row (files are read in the order given).
--- Replace: `files` (a list), `part_of_row` (see split.sql), `part`.
+-- Replace: `rows_of_days` (see dated.sql), `part_of_row` (see split.sql), `part`.
 SELECT 1
-FROM read_parquet(files, hive_partitioning = dated)
+FROM rows_of_days
 WHERE part_of_row = part

@@ -1,5 +1,6 @@
 """Attribution: small cases by hand, and random logs against an independent computation in polars."""
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,27 @@ def test_orders_and_impressions_without_a_click_stay_apart(tmp_path: Path) -> No
     write(tmp_path, order={**ORDERS, "item": ["b", "b", "b"]})
     manifest = ingest(problem(tmp_path), tmp_path / "out")
     assert manifest["events"]["order"]["orphans"] == 3
+
+
+def test_a_source_may_have_any_name(tmp_path: Path) -> None:
+    """None is that of a table which crediting needs on its way."""
+    write(tmp_path)
+    names = ("files", "causes", "events", "matched", "seen", "sources", "log")
+    made = problem(tmp_path, {"click": CLICK, **{key: {**CLICK, "window": "9 days"} for key in names}})
+    counts = ingest(made, tmp_path / "out")["events"]
+    assert {name: of_source["credited"] for name, of_source in counts.items()} == dict.fromkeys(
+        ["click", *names], 2)
+
+
+def test_one_key_with_all_events_takes_no_quadratic_time(tmp_path: Path) -> None:
+    """A robot's 30,000 impressions, each with a click: pairs of all of them would be 900 millions."""
+    rows_, at = 30_000, pl.int_range(30_000, eager=True)
+    whole = pl.DataFrame({"impression": at, "user": 7, "item": "a", "t": START + at * 2})
+    whole.write_parquet(tmp_path / "log.parquet")
+    whole.with_columns(pl.col("t") + 1).write_parquet(tmp_path / "click.parquet")
+    click = {**CLICK, "on": "user", "window": "1 week"}
+    begin = time.process_time()
+    manifest = ingest(problem(tmp_path, {"click": click}), tmp_path / "out")
+    assert time.process_time() - begin < 20  # 0.5 s; all pairs take minutes
+    assert manifest["events"]["click"]["credited"] == rows_
+    assert set(rows(tmp_path / "out", "clicked")) == {(1.0,)}

@@ -63,6 +63,12 @@ def test_a_file_that_cannot_be_meant(events: dict[str, Any], words: list[str]) -
     [
         ({"impressions": {"path": "log.parquet", "day": "day"}}, ["events needs impressions.time"]),
         ({"as_of": "yesterday"}, ["data.as_of", "yesterday"]),
+        ({"as_of": "0001-01-01T00:00:00Z"}, ["data.as_of", "no time from 1990 to 2100"]),
+        ({"as_of": "9999-12-31T23:59:59-05:00"}, ["data.as_of", "no time from 1990 to 2100"]),
+        ({"as_of": "2026-01-01", "impressions": {"path": "a", "time": "t", "zone": "Middle/Earth"}},
+         ["data.impressions.zone", "no time zone 'Middle/Earth'", "Asia/Shanghai"]),
+        ({"impressions": {"path": "a", "time": "t", "day": "d", "zone": "America"}},
+         ["data.impressions.zone", "no time zone 'America'"]),
         ({"as_of": "2026-01-01", "impressions": {"path": "a", "time": "t", "day": "d"}},
          ["as_of needs an offset", "impressions.zone"]),
     ],
@@ -146,3 +152,15 @@ def test_clocks_that_jump_credit_nothing_and_are_counted(tmp_path: Path) -> None
     counts = ingest(problem(tmp_path, {"click": CLICK}), tmp_path / "out")["events"]["click"]
     names = ("nulls", "before_cause", "outside_window", "credited")
     assert [counts[name] for name in names] == [3, 1, 1, 1]
+
+
+def test_the_advice_is_about_the_table_that_is_wrong(tmp_path: Path) -> None:
+    """`where` leaves out rows of the log, and no others."""
+    clicks = {**CLICKS, "ratio": [1.0, float("inf")]}
+    write(tmp_path, click=clicks)
+    summed = {"click": {**CLICK, "sum": ["ratio"]}}
+    message = refusal(tmp_path, summed)
+    assert "the file without them" in message and "data.impressions" not in message
+    write(tmp_path, click=clicks, log={**IMPRESSIONS, "user": [7, 7.5, 8]})
+    message = refusal(tmp_path, summed)
+    assert 'where = "…" in data.impressions, which is about the log alone' in message
