@@ -23,7 +23,7 @@ from recmtl.errors import RecmtlError
 from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
 from recmtl.schema import Problem
 
-FORMAT = 1  # raised when the same examples would give another report
+FORMAT = 2  # raised when the same examples would give another report
 REPORT, PAGE = "contract.json", "index.html"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from recmtl.data.contract.columns import Columns
 from recmtl.data.contract.day import Day
-from recmtl.data.contract.leakage import Strength
+from recmtl.data.contract.leakage import Space, Strength
 from recmtl.schema import Problem
 from recmtl.schema.contract import Contract
 
@@ -29,6 +29,7 @@ class Facts:
     types: Mapping[str, Mapping[str, str]]
     identity: tuple[str, ...]
     strengths: Sequence[Strength]
+    spaces: Sequence[Space] = ()  # of the labels, with the rows that these were judged on
 
     @property
     def limits(self) -> Contract:

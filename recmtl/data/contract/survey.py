@@ -1,6 +1,6 @@
 """All that the checks read: a folder of examples, their log and what is kept go in, facts come out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +12,11 @@ from recmtl.data.contract.days import Walk, files_of
 from recmtl.data.contract.facts import Facts
 from recmtl.data.contract.funnels import label_pairs
 from recmtl.data.contract.kept import Kept
-from recmtl.data.contract.leakage import Strength, strengths
 from recmtl.data.contract.log import Log
-from recmtl.data.contract.sample import Rows
+from recmtl.data.contract.search import Search
 from recmtl.data.database import Database
 from recmtl.folder import read_manifest
 from recmtl.schema import Problem
-
-NEWEST, BLOCKS = 10, 2  # days whose rows are searched for leakage, 8,192 rows of each
 
 
 def survey(
@@ -39,7 +36,8 @@ def survey(
     facts = Facts(problem, manifest, columns, [*kept.days, *counted], log.table.types, log.identity, ())
     if not facts.sound:
         return facts
-    return replace(facts, strengths=tuple(_strengths(db, facts, folder)))
+    spaces, strengths = Search(db, facts, folder).run()
+    return replace(facts, strengths=strengths, spaces=spaces)
 
 
 def _counted(log: Log, days: list[Day]) -> list[Day]:
@@ -51,12 +49,3 @@ def _counted(log: Log, days: list[Day]) -> list[Day]:
         repeated, equal = (repeats or {}).get(day.name, none)
         found.append(replace(day, repeated=repeated, equal=equal, outcomes=breaks.get(day.name, {})))
     return found
-
-
-def _strengths(db: duckdb.DuckDBPyConnection, facts: Facts, folder: Path) -> Iterator[Strength]:
-    """Of the newest days, whether or not they are kept."""
-    newest = facts.days[-NEWEST:]
-    files = [file for day in newest for file in files_of(folder, day.name)]
-    rows = Rows.spread(files, sum(day.rows for day in newest), NEWEST * BLOCKS)
-    values, _ = rows.read(db, list(facts.columns.measured))
-    yield from strengths(facts.problem, facts.columns, values)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from recmtl.data.contract.columns import Columns as Read
-from recmtl.data.contract.leakage import area, strengths
+from recmtl.data.contract.leakage import area, spaces_of, strengths
 from recmtl.errors import RecmtlError
 from tests.data.contract.made_days import DAYS, ROWS, Columns, found, problem, report
 
@@ -116,7 +116,7 @@ def test_ids_that_are_there_once_say_nothing(tmp_path: Path) -> None:
     })
     made = problem(tmp_path)
     read = Read({"user": "ids", "item": "ids", "price": "number", "tags": "lists"}, {}, (), {})
-    auc = {(s.column, s.label): s.auc for s in strengths(made, read, columns(table))}
+    auc = {(s.column, s.label): s.auc for s in strengths(spaces_of(made), read, columns(table))}
     assert auc["user", "click"] == 0.5
     assert auc["item", "click"] == 1.0
     assert auc["price", "click"] == 0.5
@@ -127,7 +127,8 @@ def test_ids_that_are_there_once_say_nothing(tmp_path: Path) -> None:
 def test_equal_to_a_label(tmp_path: Path) -> None:
     y = (np.arange(900) % 3 == 0).astype(np.int8)
     table = pa.table({"user": y.astype(np.int64), "click": y, "bought": y})
-    (first, *_) = strengths(problem(tmp_path), Read({"user": "ids"}, {}, (), {}), columns(table))
+    spaces = spaces_of(problem(tmp_path))
+    (first, *_) = strengths(spaces, Read({"user": "ids"}, {}, (), {}), columns(table))
     assert (first.equal, first.auc) == (True, 1.0)
 
 
