@@ -14,6 +14,7 @@ from sqlglot import exp
 from recmtl.data.database import Database
 from recmtl.data.duck import duck_errors
 from recmtl.data.events.attribution import attribute
+from recmtl.data.events.tally import days_of, total
 from recmtl.data.increments.account import report, warnings
 from recmtl.data.increments.days import EVERY_DAY, Origins, Window, Work, plan_work, refuse_mixture
 from recmtl.data.increments.files import Source, number, take_all
@@ -70,8 +71,10 @@ def renew(db: Database, task: Task, progress: Progress) -> None:
             "features": {n: f.model_dump(mode="json") for n, f in plan.features.items()},
             "zone": problem.data.impressions.zone,
             "dropped": {"where": sum(source.left_out for source in sources), "repeated": repeated},
-            "events": attribute(db, plan),
         }
+        events = attribute(db, plan, problem.data.impressions.zone)
+        manifest["events"] = {name: total(tally) for name, tally in events.items()}
+        manifest["event_days"] = {name: days_of(tally) for name, tally in events.items()}
         now = origins_of(plan.events, sources, Digests.make(db, plan, shape, inputs))
     names = {str(place): Path(source.path).name for place, source in enumerate(sources)}
     work = plan_work(now, task.known.origins, task.window, names)

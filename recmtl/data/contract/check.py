@@ -62,7 +62,8 @@ def require(problem: Problem, manifest: Mapping[str, Any], out: Path) -> None:
 def contract_key(problem: Problem, manifest: Mapping[str, Any]) -> str:
     """What a report depends on."""
     return digest([
-        FORMAT, manifest["key"], manifest.get("events"), problem.contract.model_dump(mode="json"),
+        FORMAT, manifest["key"], manifest.get("events"), manifest.get("event_days"),
+        problem.contract.model_dump(mode="json"),
     ])
 
 

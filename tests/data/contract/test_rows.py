@@ -1,5 +1,6 @@
 """Repeated rows, funnels, events and leakage."""
 
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recmtl.data.contract.checks.events import check as check_events
 from recmtl.data.contract.columns import Columns as Read
+from recmtl.data.contract.day import Day
+from recmtl.data.contract.facts import Facts
 from recmtl.data.contract.leakage import area, spaces_of, strengths
 from recmtl.errors import RecmtlError
 from tests.data.contract.made_days import DAYS, ROWS, Columns, found, problem, report
@@ -144,9 +148,6 @@ def test_area_is_that_of_scikit_learn() -> None:
 
 
 def test_events_by_their_share(tmp_path: Path) -> None:
-    from recmtl.data.contract.checks.events import check
-    from recmtl.data.contract.facts import Facts
-
     event = {"path": "e", "time": "t", "unit": "ms", "on": "user", "window": "1 day"}
     events = {"tap": event, "sale": {**event, "of": "tap"}, "late": event}
     made = problem(tmp_path, data={"events": events})
@@ -156,10 +157,34 @@ def test_events_by_their_share(tmp_path: Path) -> None:
         "late": {"rows": 10, "after_as_of": 9, "credited": 1},
     }
     facts = Facts(made, {"events": counts}, Read({}, {}, (), {}), [], {}, (), [])
-    assert [(f.level, f.column, f.found) for f in check(facts)] == [
+    assert [(f.level, f.column, f.found) for f in check_events(facts)] == [
         ("note", "tap", "5 of 1,000 (0.5 %) repeat an id"),
         ("warning", "tap", "20 of 1,000 (2 %) are without an impression"),
         ("error", "sale", "6 of 10 (60 %) are without a tap"),
         ("warning", "sale", "1 of 10 (10 %) come before a tap"),
         ("note", "late", "9 of 10 (90 %) come after as_of"),  # by intent, where as_of is past
     ]
+
+
+def made_orphans(root: Path, **last: int) -> Facts:
+    """Sixty days of 1,000 clicks each, of which those of the last day have no impression."""
+    event = {"path": "e", "time": "t", "unit": "ms", "on": "user", "window": "1 day"}
+    days = [str(date(2026, 1, 1) + timedelta(days=n)) for n in range(60)]
+    usual = {"rows": 1000, "orphans": 0, "credited": 1000}
+    by_day = dict.fromkeys(days, usual) | {days[-1]: {"rows": 1000, **last}}
+    totals = {"rows": 60_000, "orphans": last["orphans"], "credited": 60_000 - last["orphans"]}
+    made = problem(root, data={"events": {"tap": event}})
+    manifest = {"events": {"tap": totals}, "event_days": {"tap": by_day}}
+    return Facts(made, manifest, Read({}, {}, (), {}), [Day(d, 9, {}, {}) for d in days], {}, (), [])
+
+
+def test_the_worst_day_counts_whatever_the_days_before_it_were(tmp_path: Path) -> None:
+    (one,) = check_events(made_orphans(tmp_path, orphans=1000))
+    assert (one.level, one.day) == ("error", "2026-03-01")
+    assert one.found == "1,000 of 1,000 (100 %) are without an impression"
+
+
+def test_events_of_the_first_day_may_come_of_impressions_before_the_log(tmp_path: Path) -> None:
+    facts = made_orphans(tmp_path, orphans=0)
+    facts.manifest["event_days"]["tap"]["2026-01-01"] = {"rows": 1000, "orphans": 1000}
+    assert list(check_events(facts)) == []

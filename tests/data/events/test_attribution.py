@@ -45,6 +45,19 @@ def test_every_event_falls_under_one_heading(tmp_path: Path) -> None:
     assert rows(tmp_path / "out", "clicked") == [(0.0,), (1.0,), (0.0,)]  # a's first
 
 
+def test_verdicts_stand_by_the_days_of_the_events(tmp_path: Path) -> None:
+    day = 86_400
+    write(tmp_path, click={
+        "impression": [1, 9, 9, 1], "t": [START + 3, START + 3, START + day, START + 2 * day - 1],
+    })
+    days = ingest(problem(tmp_path, {"click": CLICK}), tmp_path / "out")["event_days"]["click"]
+    found = {name: {n: c for n, c in counts.items() if c} for name, counts in days.items()}
+    assert found == {
+        "2026-01-01": {"rows": 2, "orphans": 1, "credited": 1},
+        "2026-01-02": {"rows": 2, "orphans": 1, "outside_window": 1},
+    }
+
+
 @pytest.mark.parametrize(("touch", "credited"), [("last", 2), ("first", 0)])
 def test_ties_in_time_go_to_the_last_or_first_row(tmp_path: Path, touch: str, credited: int) -> None:
     write(tmp_path, log={**IMPRESSIONS, "user": [7] * 3, "item": ["a"] * 3, "t": [START] * 3},
