@@ -5,14 +5,14 @@ with its day and the source's columns. Each event is credited once. The log's ke
 once a source that follows impressions; the table `sources` numbers its files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlglot import exp
 
-from recmtl.data.database import Database
+from recmtl.data.database import Answer, Database
 from recmtl.data.events.outcomes import Events
 from recmtl.data.events.sources import Source
-from recmtl.data.events.tally import Counts, Tally, merged, tallied
+from recmtl.data.events.tally import Counts, Tally, beside, merged, tallied
 from recmtl.data.logs.plan import Plan
 from recmtl.data.query import column, expression, statement, text, tree
 
@@ -85,7 +85,14 @@ def _read_events(db: Database, plan: Plan, source: Source, zone: str | None) -> 
     counts = tree("attribute_counts", day=_day(source.time, zone), **reads)
     missing = {f"null_{value.column}": value.read for value in source.sums}
     _add(counts, {n: expression("outcomes", "missing", value=read) for n, read in missing.items()})
-    return tallied(db.execute(text(counts)))
+    found = tallied(db.execute(text(counts)))
+    return found if source.id else beside(found, tallied(_equal(db, zone, columns)))
+
+
+def _equal(db: Database, zone: str | None, columns: Iterable[str]) -> Answer:
+    """Events without an id that are equal in all that is read: each of them counts."""
+    whole = exp.func("hash", *(column(name, "events") for name in ("_at", *columns)))
+    return db.execute(statement("attribute_equal", day=_day(column("_at", "events"), zone), whole=whole))
 
 
 def _credit(db: Database, source: Source, zone: str | None) -> Tally:

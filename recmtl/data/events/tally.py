@@ -1,6 +1,7 @@
 """What became of a source's events: rows that SQL counted go in, counts of each day come out.
 
-The parts of a day add up to its `rows`. An event without a time is on the day UNDATED.
+The parts of a day add up to its `rows`; `equal` ones are among them. An event without a time is
+on the day UNDATED.
 """
 
 from collections import Counter
@@ -20,6 +21,14 @@ def tallied(found: Answer) -> Tally:
     none = dict.fromkeys(names, 0)
     days = {day or UNDATED: dict(zip(names, counts, strict=True)) for day, *counts in found.fetchall()}
     return days or {UNDATED: none}
+
+
+def beside(tally: Tally, more: Tally) -> Tally:
+    """The same with what else was counted, where there is any of it: no part of the sum."""
+    return {
+        day: {**counts, **{name: rows for name, rows in more.get(day, {}).items() if rows}}
+        for day, counts in tally.items()
+    }
 
 
 def merged(read: Tally, verdicts: Tally) -> Tally:

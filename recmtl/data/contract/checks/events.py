@@ -13,6 +13,7 @@ NAME, DAY = "events", timedelta(days=1)
 _SAID = {  # what is counted → what was expected, what was found, what to do
     "nulls": ("a time, an id and keys in each", "lack one of them", "write them, or drop such events"),
     "repeated": ("each id once", "repeat an id", "nothing: each id counts once"),
+    "equal": ("each once", "are equal to another one, and count", "name an id, or write each once"),
     "orphans": ("{cause} for each", "are without {cause}", "look for missing logs, and at keys"),
     "before_cause": ("{cause} first", "come before {cause}", "look at clocks, units and zones"),
     "outside_window": ("a time in the window", "come after the window of {cause}", "make it longer?"),
