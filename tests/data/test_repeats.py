@@ -47,7 +47,7 @@ def test_without_an_id_rows_equal_in_every_column_count_once(root: Path) -> None
         (0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2)
     ]
     assert manifest["warnings"][0].startswith("data.impressions: 1 rows were dropped")
-    assert manifest["dropped"] == {"where": 0, "repeated": 1}
+    assert manifest["dropped"] == {"where": 0, "repeated": 1, "after_as_of": 0}
     assert sum(day["rows"] for day in manifest["days"].values()) == 7
 
 
@@ -63,12 +63,13 @@ def test_of_rows_with_one_id_the_first_of_a_day_counts(root: Path) -> None:
 def test_rows_that_are_not_kept_repeat_nothing(root: Path) -> None:
     manifest = ingest(made(root, id="id", where="x = 9 or y = 0"), root / "out")
     assert rows(root / "out", "_file", "_row") == [(0, 1), (0, 3), (0, 4)]
-    assert manifest["dropped"] == {"where": 4, "repeated": 1}
+    assert manifest["dropped"] == {"where": 4, "repeated": 1, "after_as_of": 0}
 
 
 def test_they_are_kept_unless_the_file_says_otherwise(root: Path) -> None:
     manifest = ingest(made(root, duplicates="keep"), root / "out")
-    assert len(rows(root / "out")) == 8 and manifest["dropped"] == {"where": 0, "repeated": 0}
+    assert len(rows(root / "out")) == 8
+    assert manifest["dropped"] == {"where": 0, "repeated": 0, "after_as_of": 0}
 
 
 def test_a_log_without_days_and_keys(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_all_rows_repeated_with_little_memory(tmp_path: Path) -> None:
     one = made(tmp_path, id="id").model_dump(exclude_unset=True)
     one["data"]["memory_limit"] = "150MB"
     assert ingest(Problem.model_validate({**one, "root": tmp_path}), tmp_path / "out")["dropped"] == {
-        "where": 0, "repeated": 500_000
+        "where": 0, "repeated": 500_000, "after_as_of": 0
     }
 
 

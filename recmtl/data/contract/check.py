@@ -62,7 +62,7 @@ def require(problem: Problem, manifest: Mapping[str, Any], out: Path) -> None:
 def contract_key(problem: Problem, manifest: Mapping[str, Any]) -> str:
     """What a report depends on."""
     return digest([
-        FORMAT, manifest["key"], manifest.get("events"), manifest.get("event_days"),
+        FORMAT, manifest["key"], *(manifest.get(name) for name in ("events", "event_days", "later")),
         problem.contract.model_dump(mode="json"),
     ])
 

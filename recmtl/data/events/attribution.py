@@ -12,7 +12,8 @@ from sqlglot import exp
 from recmtl.data.database import Answer, Database
 from recmtl.data.events.outcomes import Events
 from recmtl.data.events.sources import Source
-from recmtl.data.events.tally import Counts, Tally, beside, merged, tallied
+from recmtl.data.events.tally import Counts, Tally, aside, beside, merged, tallied
+from recmtl.data.logs.ahead import now
 from recmtl.data.logs.plan import Plan
 from recmtl.data.query import column, expression, statement, text, tree
 
@@ -82,10 +83,12 @@ def _read_events(db: Database, plan: Plan, source: Source, zone: str | None) -> 
     db.execute(text(made))
     if source.id:
         db.execute(statement("attribute_once"))
-    counts = tree("attribute_counts", day=_day(source.time, zone), **reads)
+    counts = tree(
+        "attribute_counts", day=_day(source.time, zone), now=exp.convert(now()), **reads
+    )
     missing = {f"null_{value.column}": value.read for value in source.sums}
     _add(counts, {n: expression("outcomes", "missing", value=read) for n, read in missing.items()})
-    found = tallied(db.execute(text(counts)))
+    found = aside(tallied(db.execute(text(counts))), "ahead")
     return found if source.id else beside(found, tallied(_equal(db, zone, columns)))
 
 

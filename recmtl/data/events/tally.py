@@ -1,7 +1,7 @@
 """What became of a source's events: rows that SQL counted go in, counts of each day come out.
 
-The parts of a day add up to its `rows`; `equal` ones are among them. An event without a time is
-on the day UNDATED.
+The parts of a day add up to its `rows`; those `equal` or `ahead` are among them. An event without a
+time is on the day UNDATED.
 """
 
 from collections import Counter
@@ -29,6 +29,11 @@ def beside(tally: Tally, more: Tally) -> Tally:
         day: {**counts, **{name: rows for name, rows in more.get(day, {}).items() if rows}}
         for day, counts in tally.items()
     }
+
+
+def aside(tally: Tally, name: str) -> Tally:
+    """The same where that is no part of the sum and named only where there is any."""
+    return {d: {n: c for n, c in counts.items() if n != name or c} for d, counts in tally.items()}
 
 
 def merged(read: Tally, verdicts: Tally) -> Tally:
