@@ -21,7 +21,7 @@ from recmtl.folder import digest, locked, read_manifest
 from recmtl.progress import SILENT, Progress
 from recmtl.schema import HashSplit, Problem
 
-FORMAT = 2  # raised when the same configuration and files would give other examples
+FORMAT = 3  # raised when the same configuration and files would give other examples
 _log = logging.getLogger("recmtl")
 
 

@@ -78,7 +78,8 @@ def renew(db: Database, task: Task, progress: Progress) -> None:
         events = attribute(db, plan, problem.data.impressions.zone)
         manifest["events"] = {name: total(tally) for name, tally in events.items()}
         manifest["event_days"] = {name: days_of(tally) for name, tally in events.items()}
-        now = origins_of(plan.events, sources, Digests.make(db, plan, shape, inputs))
+        unseen = manifest["later"]["after_as_of"]
+        now = origins_of(plan.events, sources, Digests.make(db, plan, shape, inputs), unseen)
     names = {str(place): Path(source.path).name for place, source in enumerate(sources)}
     work = plan_work(now, task.known.origins, task.window, names)
     refuse_mixture(work, now, task.known.origins)

@@ -42,10 +42,13 @@ def survey(
 
 def _counted(log: Log, days: list[Day]) -> list[Day]:
     """The days with what the log tells of them."""
-    repeats, breaks = log.repeats(), log.breaks()
+    repeats, breaks, again = log.repeats(), log.breaks(), log.again()
     none = (0, 0) if repeats is not None else (None, None)
     found = []
     for day in days:
         repeated, equal = (repeats or {}).get(day.name, none)
-        found.append(replace(day, repeated=repeated, equal=equal, outcomes=breaks.get(day.name, {})))
+        found.append(replace(
+            day, repeated=repeated, equal=equal, again=again.get(day.name, 0),
+            outcomes=breaks.get(day.name, {}),
+        ))
     return found

@@ -35,8 +35,8 @@ def rows_after(db: Database, plan: Plan, held: Days, moment: datetime) -> dict[s
     if partly and plan.time is not None and plan.day is not None:
         narrow(db, "log", partly)
         later = exp.and_(plan.meant, exp.GT(this=plan.time, expression=exp.convert(moment)))
-        day, time = exp.cast(plan.day, "DATE"), exp.cast(plan.time, "TIMESTAMP")
-        query = statement("days", day=day, moment=time, condition=later)
+        on, at = exp.cast(plan.day, "DATE"), exp.cast(plan.time, "TIMESTAMP")
+        query = statement("days", day=on, moment=at, condition=later)
         for which, file, rows, *_ in db.execute(query).fetchall():
             found[str(which)] += rows if str(which) in partly[file] else 0
         narrow(db, "log", plan.log.files)

@@ -53,6 +53,40 @@ def test_the_same_id_twice(tmp_path: Path) -> None:
     ]
 
 
+def again(days: Days) -> None:
+    """Each row an id of its own, but for ten of the last day, which are those of the first day."""
+    for number, day in enumerate(days.values()):
+        day["id"] = np.arange(ROWS) + number * ROWS
+    days[DAYS[3]]["id"][:10] = np.arange(10)
+
+
+@pytest.mark.parametrize(("duplicates", "level"), [("keep", "warning"), ("drop", "note")])
+def test_an_id_on_two_days_is_said_of_the_later(tmp_path: Path, duplicates: str, level: str) -> None:
+    source = {"path": "log/*.parquet", "id": "id", "time": "time", "unit": "ms", "zone": "UTC"}
+    made = report(tmp_path, again, data={"impressions": {**source, "duplicates": duplicates}})
+    (one,) = (f for f in made["findings"] if f["check"] == "duplicates")
+    assert (one["level"], one["column"], one["day"]) == (level, "id", DAYS[3])
+    assert one["found"].endswith("of the same id as a row of an earlier day")
+    assert one["found"].startswith("10 rows") and ("dropped" in one["fix"]) == (duplicates == "drop")
+    assert made["rows"] == 4 * ROWS - 10 * (duplicates == "drop")
+
+
+def test_what_differs_somewhere_is_not_said_to_be_dropped(tmp_path: Path) -> None:
+    source = {"path": "log/*.parquet", "time": "time", "unit": "ms", "zone": "UTC", "duplicates": "drop"}
+
+    def both(days: Days) -> None:
+        repeat(days, 40, price=np.full(40, 7.5))
+        repeat(days, 30)
+
+    made = report(tmp_path, both, data={"impressions": source})
+    found = [(f["level"], f["found"].split(" ")[0], f["fix"]) for f in made["findings"]
+             if f["check"] == "duplicates"]
+    assert found == [
+        ("warning", "40", "name impressions.id: rows that differ somewhere are not dropped"),
+        ("note", "30", "nothing: they are dropped"),
+    ]
+
+
 def broken(days: Days) -> None:
     """Two of the buys and half of the likes without a click."""
     for day in days.values():
