@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from recmtl.data.contract.columns import Columns
+from recmtl.data.contract.columns import Columns, Kind
 from recmtl.data.contract.day import BEFORE, FIRST, Day
 from recmtl.data.contract.distribution import stability
 from recmtl.data.contract.funnels import Pair
@@ -51,19 +51,23 @@ class Walk:
         told = stated(self._db, files)
         found = {key: Column(**told[key]) for key in self._columns.keys if key in told}
         kinds = self._columns.measured
-        ids = [name for name, kind in kinds.items() if kind == "ids"]
-        lists = [name for name, kind in kinds.items() if kind == "lists"]
+        ids: dict[str, Kind] = {name: kind for name, kind in kinds.items() if kind == "ids"}
+        lists: dict[str, Kind] = {name: kind for name, kind in kinds.items() if kind == "lists"}
         sample, long = Rows.spread(files, rows, BLOCKS), Rows.spread(files, rows, OF_LISTS)
         values, hashes = sample.read(self._db, [n for n in kinds if n not in lists], ids)
-        values |= long.read(self._db, lists)[0] if lists else {}
+        if lists:
+            values, hashes = (a | b for a, b in zip(
+                (values, hashes), long.read(self._db, list(lists), lists), strict=True
+            ))
         for name, kind in kinds.items():
             column = measure(values[name], kind, told.get(name))
             found[name] = replace(column, drift=self._drift(name, values[name]))
-        for name in ids:
-            few = sample.all or (found[name].distinct or 0) <= FEW
+        for name in (*ids, *lists):
+            whole = long.all if name in lists else sample.all
             there = (
-                sampled_values(values[name], hashes[name]) if few
-                else values_of_day(self._db, name, files)
+                sampled_values(values[name], hashes[name])
+                if whole or (found[name].distinct or 0) <= FEW
+                else values_of_day(self._db, name, files, name in lists)
             )
             unknown = self._seen.add(name, there, day)
             found[name] = replace(

@@ -1,6 +1,6 @@
 """Rows to look at: files of examples go in, a small table of evenly spread rows comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from recmtl.data.contract.columns import Kind
 from recmtl.data.query import column, expression, text, tree
 
 BLOCK = 4096  # rows: two of DuckDB's vectors, so that little is decoded beside what is wanted
 MOST_FILES = 16
+NONE: Mapping[str, Kind] = {}
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,17 @@ class Rows:
         return self.step == 1
 
     def read(
-        self, db: duckdb.DuckDBPyConnection, columns: Sequence[str], hashed: Sequence[str] = ()
+        self, db: duckdb.DuckDBPyConnection, columns: Sequence[str], hashed: Mapping[str, Kind] = NONE
     ) -> tuple[dict[str, pa.ChunkedArray], dict[str, pa.ChunkedArray]]:
-        """The columns, and hashes of the values of some."""
+        """The columns, and hashes of the values of some, of lists those of their elements."""
         query = tree(
             "contract_sample", files=exp.convert(list(self.files)), step=exp.convert(self.step),
             size=exp.convert(self.size),
         )
         assert isinstance(query, exp.Select)
-        hashes = [expression("contract_values", "value", value=column(name)) for name in hashed]
+        hashes = [
+            expression("contract_hashes", kind, value=column(name)) for name, kind in hashed.items()
+        ]
         query = query.select(*map(column, columns), *hashes, append=False)
         found = db.sql(text(query)).to_arrow_table().columns
         size = len(columns)

@@ -52,7 +52,7 @@ def drop_repeats(db: Database, plan: Plan, data: Data) -> tuple[Plan, int]:
 
 
 def _few(plan: Plan, data: Data) -> tuple[str, ...]:
-    """Few columns in which repeated rows agree for certain: what identifies them, or what there is of it."""
+    """Few columns in which repeated rows agree for certain: what identifies them, or parts of it."""
     found = identity(data, plan.log.types)
     if found != tuple(plan.log.types):
         return found

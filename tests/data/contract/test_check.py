@@ -127,6 +127,42 @@ def test_columns_that_explode(tmp_path: Path) -> None:
     assert found(made, "growth", "item") == [("warning", "5.0 times as many")]
 
 
+@pytest.mark.parametrize("constant", [[7], [3, 3, 1], [None, 2]])
+def test_lists_that_are_all_the_same(tmp_path: Path, constant: list[int | None]) -> None:
+    def same(days: Days) -> None:
+        for day in days.values():
+            day["tags"] = [constant] * (ROWS - 1) + [None]
+
+    made = report(tmp_path, same)
+    assert found(made, "constant", "tags") == [("note", f"'{constant}' in every row that has a value")]
+
+
+def test_lists_that_explode(tmp_path: Path) -> None:
+    def explode(days: Days) -> None:
+        for number, day in enumerate(days.values()):
+            day["tags"] = [[2 * n, 2 * n + 1] for n in range(number * ROWS, (number + 1) * ROWS)]
+
+    made = report(tmp_path, explode)
+    assert found(made, "distinct", "tags") == [
+        ("warning", "1.00 distinct values an element; 4 days in all")
+    ]
+
+
+@pytest.mark.parametrize("column", ["tags", "user"])
+def test_ids_that_are_all_new_every_day(tmp_path: Path, column: str) -> None:
+    """Each comes twenty times on its day, so that they are few, and never again."""
+
+    def renew(days: Days) -> None:
+        for number, day in enumerate(days.values()):
+            ids = number * 1000 + np.arange(ROWS) % 100
+            day[column] = ids if column == "user" else [[int(i), int(i)] for i in ids]
+
+    made = report(tmp_path, renew)
+    assert found(made, "distinct", column) == [
+        ("warning", "1.00 of its values were on no day before; 3 days in all")
+    ]
+
+
 def test_drift_of_features_and_labels(tmp_path: Path) -> None:
     def drift(days: Days) -> None:
         days[DAYS[2]]["price"] *= 3
