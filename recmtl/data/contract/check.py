@@ -19,6 +19,8 @@ from recmtl.data.contract.report import Report, report_of
 from recmtl.data.contract.survey import survey
 from recmtl.data.duck import connect, duck_errors
 from recmtl.data.engine import open_engine
+from recmtl.data.examples import Examples
+from recmtl.data.rates.states import rated
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
 from recmtl.schema import Problem
@@ -79,7 +81,9 @@ def _refuse(findings: Sequence[Mapping[str, Any]], out: Path) -> None:
 
 
 def _write(problem: Problem, examples: Path, manifest: Mapping[str, Any], out: Path) -> None:
-    keys = day_keys(manifest, FORMAT)
+    opened = Examples(examples, dict(manifest))
+    states = opened.rates.manifest["days"] if rated(opened.features) else {}
+    keys = day_keys(manifest, FORMAT, states)
     kept = Kept.open(out / REPORT, keys)
     with (
         closing(connect(problem.data.memory_limit)) as db,

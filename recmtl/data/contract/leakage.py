@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recmtl.data.contract.columns import Columns, Kind
-from recmtl.data.contract.sample import flat
+from recmtl.data.contract.columns import Columns
+from recmtl.data.contract.sample import Kind, flat
 from recmtl.schema import Problem
 
 Columned = Mapping[str, pa.ChunkedArray]

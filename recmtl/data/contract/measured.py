@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from recmtl.data.contract.columns import Kind
 from recmtl.data.contract.distribution import Bins
-from recmtl.data.contract.sample import flat
+from recmtl.data.contract.sample import Kind, flat
 from recmtl.data.query import statement
 
 Stated = Mapping[str, Mapping[str, Any]]  # column → nulls, rows, least, most

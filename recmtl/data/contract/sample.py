@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import duckdb
 import numpy as np
@@ -9,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from recmtl.data.contract.columns import Kind
 from recmtl.data.query import column, expression, text, tree
 
+Kind = Literal["number", "ids", "lists", "vector"]
 BLOCK = 4096  # rows: two of DuckDB's vectors, so that little is decoded beside what is wanted
 MOST_FILES = 16
 NONE: Mapping[str, Kind] = {}
@@ -38,15 +39,20 @@ class Rows:
     def all(self) -> bool:
         return self.step == 1
 
+    def select(self, dated: bool = False) -> exp.Select:
+        """The rows without any column, with the day of their folder where they are `dated`."""
+        query = tree(
+            "contract_sample", files=exp.convert(list(self.files)), step=exp.convert(self.step),
+            size=exp.convert(self.size), dated=exp.convert(dated),
+        )
+        assert isinstance(query, exp.Select)
+        return query
+
     def read(
         self, db: duckdb.DuckDBPyConnection, columns: Sequence[str], hashed: Mapping[str, Kind] = NONE
     ) -> tuple[dict[str, pa.ChunkedArray], dict[str, pa.ChunkedArray]]:
         """The columns, and hashes of the values of some, of lists those of their elements."""
-        query = tree(
-            "contract_sample", files=exp.convert(list(self.files)), step=exp.convert(self.step),
-            size=exp.convert(self.size),
-        )
-        assert isinstance(query, exp.Select)
+        query = self.select()
         hashes = [
             expression("contract_hashes", kind, value=column(name)) for name, kind in hashed.items()
         ]

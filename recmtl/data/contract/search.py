@@ -49,7 +49,8 @@ class Search:
         rows = {day.name: day.rows for day in self.facts.days}
         files = [file for day in days for file in files_of(self.folder, day)]
         sample = Rows.spread(files, sum(rows[day] for day in days), NEWEST * BLOCKS)
-        values, _ = sample.read(self.db, list(self.facts.columns.measured))
+        values, _ = sample.read(self.db, list(self.facts.columns.stored))
+        values |= self._rates(sample.select(dated=True), days)
         counted = [space.count(values) for space in spaces]
         common = [space for space in counted if not _rare(space)]
         found = list(strengths(common, self.facts.columns, values))
@@ -57,33 +58,42 @@ class Search:
             yield space, [s for s in found if (s.label, s.given) == (space.label, space.given)]
         for space in counted:
             if rare := _rare(space):
-                all_rows = values if sample.all else self._with_all(files, values, space, rare)
+                all_rows = values if sample.all else self._with_all(days, values, space, rare)
                 whole = _of_classes(all_rows, space, rare)
                 yield space.count(all_rows), list(
                     strengths([space], self.facts.columns, all_rows, whole)
                 )
 
     def _with_all(
-        self, files: Sequence[str], values: Columned, space: Space, rare: Sequence[bool]
+        self, days: Sequence[str], values: Columned, space: Space, rare: Sequence[bool]
     ) -> Columned:
         """The sample with all rows of rare classes in place of those that it has of them."""
         label, given = column(space.label), column(space.given) if space.given else exp.convert(1)
         nodes = {
-            "files": exp.convert(list(files)), "label": label, "given": given,
+            "files": exp.convert([file for day in days for file in files_of(self.folder, day)]),
+            "label": label, "given": given,
             "positive": exp.convert(True in rare), "negative": exp.convert(False in rare),
         }
-        count = tree("contract_rare", step=exp.convert(1), **nodes)
+        count = tree("contract_rare", step=exp.convert(1), dated=exp.false(), **nodes)
         assert isinstance(count, exp.Select)
         ((rows,),) = self.db.execute(text(count)).fetchall()
-        query = tree("contract_rare", step=exp.convert(-(-rows // MOST) or 1), **nodes)
+        nodes["step"] = exp.convert(-(-rows // MOST) or 1)
+        query = tree("contract_rare", dated=exp.false(), **nodes)
         assert isinstance(query, exp.Select)
-        query = query.select(*map(column, values), append=False)
-        more = self.db.sql(text(query)).to_arrow_table()
+        stored = query.select(*map(column, self.facts.columns.stored), append=False)
+        found = self.db.sql(text(stored)).to_arrow_table()
+        more = dict(zip(found.column_names, found.columns, strict=True))
+        more |= self._rates(tree("contract_rare", dated=exp.true(), **nodes), days)
         others = pa.array(~_of_classes(values, space, rare))
         return {
             name: pa.chunked_array([*kept.filter(others).chunks, *more[name].chunks], kept.type)
             for name, kept in values.items()
         }
+
+
+    def _rates(self, rows: exp.Expr, days: Sequence[str]) -> dict[str, pa.ChunkedArray]:
+        rates = self.facts.columns.rates
+        return rates.read(self.db, rows, days) if rates else {}
 
 
 def _newest(days: Sequence[Day], space: Space) -> list[str]:

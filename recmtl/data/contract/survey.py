@@ -15,7 +15,7 @@ from recmtl.data.contract.kept import Kept
 from recmtl.data.contract.log import Log
 from recmtl.data.contract.search import Search
 from recmtl.data.database import Database
-from recmtl.folder import read_manifest
+from recmtl.data.examples import Examples
 from recmtl.schema import Problem
 
 
@@ -26,8 +26,8 @@ def survey(
     """`keys` are what the days are made from; those that are kept are not measured again. `engine` reads
     the log, `db` the examples.
     """
-    manifest = read_manifest(folder)
-    columns = Columns.of(problem, manifest)
+    examples = Examples.open(folder)
+    manifest, columns = examples.manifest, Columns.of(problem, examples)
     fresh = [name for name in keys if name not in {day.name for day in kept.days}]
     log = Log(engine, problem, manifest, fresh or list(keys))
     walk = Walk(db, columns, label_pairs(problem), kept.days, kept.seen)
