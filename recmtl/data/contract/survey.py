@@ -11,6 +11,7 @@ from recmtl.data.contract.day import Day
 from recmtl.data.contract.days import Walk, files_of
 from recmtl.data.contract.facts import Facts
 from recmtl.data.contract.funnels import label_pairs
+from recmtl.data.contract.inputs import Files, input_files
 from recmtl.data.contract.kept import Kept
 from recmtl.data.contract.log import Log
 from recmtl.data.contract.search import Search
@@ -33,7 +34,9 @@ def survey(
     walk = Walk(db, columns, label_pairs(problem), kept.days, kept.seen)
     days = [walk.day(name, files_of(folder, name), manifest["days"][name]) for name in fresh]
     counted = _counted(log, [replace(day, key=keys[day.name]) for day in days]) if fresh else []
-    facts = Facts(problem, manifest, columns, [*kept.days, *counted], log.table.types, log.identity, ())
+    types = {"data.impressions": Files.of_log(log.table, manifest)}
+    types |= dict(input_files(db, engine, problem))
+    facts = Facts(problem, manifest, columns, [*kept.days, *counted], types, log.identity, ())
     if not facts.sound:
         return facts
     spaces, strengths = Search(db, facts, folder).run()
