@@ -59,16 +59,16 @@ Config = str | Path | Experiment  # a configuration's file, or what was read fro
 
 
 def ingest(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
-    """Parquet logs → OUT/examples: joined, labelled, by day; OUT/contract: its report; and OUT/rates.
+    """Parquet logs → OUT/examples: joined, labelled, by day; OUT/rates; and OUT/contract: the report.
 
     Raises RecmtlError where the contract has errors, once its report is written.
     """
     experiment = _experiment(config).known_at(options.as_of)
     manifest = ingesting.ingest(experiment, out / "examples", options.progress, options.days)
     _warn(manifest["warnings"])
+    write_rates(experiment, Examples.open(out / "examples"), out / "rates", options.progress)
     report = contract.check(experiment, out / "examples", out / "contract")
     _log.info("contract: %s: %s", contract.levels_text(report), out / "contract" / contract.PAGE)
-    write_rates(experiment, Examples.open(out / "examples"), out / "rates", options.progress)
     return out / "examples"
 
 

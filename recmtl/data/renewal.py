@@ -15,11 +15,13 @@ from recmtl.data.database import Database
 from recmtl.data.day_files import day_files, day_folder
 from recmtl.data.duck import duck_errors
 from recmtl.data.events.attribution import attribute
+from recmtl.data.events.tally import days_of, total
 from recmtl.data.increments.account import report, warnings
 from recmtl.data.increments.days import EVERY_DAY, Origins, Window, Work, plan_work, refuse_mixture
 from recmtl.data.increments.files import Source, number, take_all
 from recmtl.data.increments.known import Known, Listing
 from recmtl.data.increments.origins import Digests, origins_of
+from recmtl.data.logs.ahead import now, rows_after
 from recmtl.data.logs.bad_values import check_values
 from recmtl.data.logs.checks import (
     check_days,
@@ -72,9 +74,14 @@ def renew(db: Database, task: Task, progress: Progress) -> None:
             "features": {n: f.model_dump(mode="json") for n, f in plan.features.items()},
             "zone": problem.data.impressions.zone,
             "dropped": {"where": sum(source.left_out for source in sources), "repeated": repeated},
-            "events": attribute(db, plan),
         }
-        now = origins_of(plan.events, sources, Digests.make(db, plan, shape, inputs))
+        manifest["later"] = _later(db, plan, sources)
+        manifest["dropped"]["after_as_of"] = sum(manifest["later"]["after_as_of"].values())
+        events = attribute(db, plan, problem.data.impressions.zone)
+        manifest["events"] = {name: total(tally) for name, tally in events.items()}
+        manifest["event_days"] = {name: days_of(tally) for name, tally in events.items()}
+        unseen = manifest["later"]["after_as_of"]
+        now = origins_of(plan.events, sources, Digests.make(db, plan, shape, inputs), unseen)
     names = {str(place): Path(source.path).name for place, source in enumerate(sources)}
     work = plan_work(now, task.known.origins, task.window, names)
     refuse_mixture(work, now, task.known.origins)
@@ -110,6 +117,16 @@ def _read_log(
         replace(s, rows=rows[s.path], days=days.get(s.path, {})) if s.path in rows else s
         for s in sources
     ]
+
+
+def _later(db: Database, plan: Plan, sources: Sequence[Source]) -> dict[str, dict[str, int]]:
+    """Impressions by day that are not seen at `as_of`, and those that are later than now."""
+    held = {source.path: dict(source.days) for source in sources if source.days}
+    as_of = plan.events.as_of
+    return {
+        "after_as_of": rows_after(db, plan, held, as_of) if as_of else {},
+        "ahead": rows_after(db, plan, held, now()),
+    }
 
 
 def _read_inputs(

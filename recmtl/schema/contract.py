@@ -49,6 +49,10 @@ class Contract(Config):
         default=Limits(note=0.0, warning=0.01, error=0.5),
         description="share of a source's events that are repeated, orphans, too early or too late",
     )
+    future: Limits = Field(
+        default=Limits(warning=0.0, error=0.01),
+        description="share of impressions, and of a source's events, that are later than now",
+    )
     funnel: Limits = Field(
         default=Limits(note=0.0, warning=0.05),
         description="share of a label's or outcome's positives where an earlier step is 0",

@@ -23,7 +23,7 @@ class Impressions(Config):
     zone: str | None = Field(default=None, description="time zone in which a day begins")
     where: str | None = Field(default=None, description="rows to keep, in the labels' grammar")
     duplicates: Literal["keep", "drop"] = Field(
-        default="keep", description="of a day's rows with one id, or without id equal in every column"
+        default="keep", description="of rows with one id, or without id equal in every column"
     )
 
     @field_validator("zone")

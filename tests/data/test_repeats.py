@@ -1,5 +1,6 @@
-"""Impressions logged twice: kept, or counted once a day, the first of them."""
+"""Impressions logged twice: kept, or counted once, the first of them."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,28 +48,61 @@ def test_without_an_id_rows_equal_in_every_column_count_once(root: Path) -> None
         (0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2)
     ]
     assert manifest["warnings"][0].startswith("data.impressions: 1 rows were dropped")
-    assert manifest["dropped"] == {"where": 0, "repeated": 1}
+    assert manifest["dropped"] == {"where": 0, "repeated": 1, "after_as_of": 0}
     assert sum(day["rows"] for day in manifest["days"].values()) == 7
 
 
-def test_of_rows_with_one_id_the_first_of_a_day_counts(root: Path) -> None:
-    """The earlier a stands in the second file; a row without an id repeats none."""
+def test_of_rows_with_one_id_the_first_counts(root: Path) -> None:
+    """The earliest a stands in the second file, the last one alone on the next day, which is none then;
+    a row without an id repeats none."""
     manifest = ingest(made(root, id="id"), root / "out")
-    assert rows(root / "out", "_file", "_row") == [(0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 2)]
-    assert "2 rows were dropped, as each repeats one of its day with the same id" in (
+    assert rows(root / "out", "_file", "_row") == [(0, 1), (0, 2), (0, 3), (0, 4), (1, 0)]
+    assert "3 rows were dropped, as each repeats an earlier one with the same id" in (
         manifest["warnings"][0]
     )
+    assert list(manifest["days"]) == ["2022-05-03"]
+
+
+def test_an_id_that_turns_up_on_an_earlier_day_takes_the_later_one_out(tmp_path: Path) -> None:
+    """Increments: the later day is written anew when the holder comes, and again when it goes."""
+
+    def day(number: int, ids: list[str]) -> None:
+        write(tmp_path / f"log{number}.parquet", {
+            "id": ids, "user": [1] * len(ids), "x": [1] * len(ids), "y": [1] * len(ids),
+            "t": [NOON + 86_400 * number + n for n in range(len(ids))],
+        })
+
+    def ids() -> list[str]:
+        ingest(one, tmp_path / "out")
+        found = rows(tmp_path / "out", "id")
+        ingest(one, tmp_path / "anew")
+        assert rows(tmp_path / "anew", "id") == found
+        shutil.rmtree(tmp_path / "anew")
+        return [name for (name,) in found]
+
+    one = made(tmp_path, id="id")
+    day(2, ["a", "b"])
+    day(3, ["c", "a"])
+    assert ids() == ["a", "b", "c"]
+    day(1, ["b", "d"])
+    assert ids() == ["b", "d", "a", "c"]
+    day(1, ["a", "d"])
+    assert ids() == ["a", "d", "b", "c"]
+    (tmp_path / "log1.parquet").unlink()
+    (tmp_path / "log2.parquet").unlink()
+    assert ids() == ["c", "a"]
 
 
 def test_rows_that_are_not_kept_repeat_nothing(root: Path) -> None:
     manifest = ingest(made(root, id="id", where="x = 9 or y = 0"), root / "out")
     assert rows(root / "out", "_file", "_row") == [(0, 1), (0, 3), (0, 4)]
-    assert manifest["dropped"] == {"where": 4, "repeated": 1}
+    assert manifest["dropped"] == {"where": 4, "repeated": 1, "after_as_of": 0}
 
 
 def test_they_are_kept_unless_the_file_says_otherwise(root: Path) -> None:
     manifest = ingest(made(root, duplicates="keep"), root / "out")
-    assert len(rows(root / "out")) == 8 and manifest["dropped"] == {"where": 0, "repeated": 0}
+    assert len(rows(root / "out")) == 8
+    assert manifest["dropped"] == {"where": 0, "repeated": 0, "after_as_of": 0}
 
 
 def test_a_log_without_days_and_keys(tmp_path: Path) -> None:
@@ -91,7 +125,7 @@ def test_all_rows_repeated_with_little_memory(tmp_path: Path) -> None:
     one = made(tmp_path, id="id").model_dump(exclude_unset=True)
     one["data"]["memory_limit"] = "150MB"
     assert ingest(Problem.model_validate({**one, "root": tmp_path}), tmp_path / "out")["dropped"] == {
-        "where": 0, "repeated": 500_000
+        "where": 0, "repeated": 500_000, "after_as_of": 0
     }
 
 

@@ -19,11 +19,13 @@ from recmtl.data.contract.report import Report, report_of
 from recmtl.data.contract.survey import survey
 from recmtl.data.duck import connect, duck_errors
 from recmtl.data.engine import open_engine
+from recmtl.data.examples import Examples
+from recmtl.data.rates.states import rated
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
 from recmtl.schema import Problem
 
-FORMAT = 1  # raised when the same examples would give another report
+FORMAT = 2  # raised when the same examples would give another report
 REPORT, PAGE = "contract.json", "index.html"
 
 
@@ -62,7 +64,8 @@ def require(problem: Problem, manifest: Mapping[str, Any], out: Path) -> None:
 def contract_key(problem: Problem, manifest: Mapping[str, Any]) -> str:
     """What a report depends on."""
     return digest([
-        FORMAT, manifest["key"], manifest.get("events"), problem.contract.model_dump(mode="json"),
+        FORMAT, manifest["key"], *(manifest.get(name) for name in ("events", "event_days", "later")),
+        problem.contract.model_dump(mode="json"),
     ])
 
 
@@ -78,7 +81,9 @@ def _refuse(findings: Sequence[Mapping[str, Any]], out: Path) -> None:
 
 
 def _write(problem: Problem, examples: Path, manifest: Mapping[str, Any], out: Path) -> None:
-    keys = day_keys(manifest, FORMAT)
+    opened = Examples(examples, dict(manifest))
+    states = opened.rates.manifest["days"] if rated(opened.features) else {}
+    keys = day_keys(manifest, FORMAT, states)
     kept = Kept.open(out / REPORT, keys)
     with (
         closing(connect(problem.data.memory_limit, problem.spill)) as db,

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
-from pydantic import TypeAdapter
-
-from recmtl.schema import Feature, Problem
+from recmtl.data.contract.joined import Joined
+from recmtl.data.contract.sample import Kind
+from recmtl.data.examples import Examples
+from recmtl.schema import Problem
 from recmtl.schema.features import columns_of
-
-Kind = Literal["number", "ids", "lists", "vector"]
-_FEATURE: TypeAdapter[Feature] = TypeAdapter(Feature)
 
 
 @dataclass(frozen=True)
@@ -21,27 +18,46 @@ class Columns:
     labels: Mapping[str, Kind]
     keys: tuple[str, ...]
     types: Mapping[str, str]  # DuckDB's, as the manifest has them
+    rates: Joined | None = None  # what gives those features that the examples' files lack
 
     @classmethod
-    def of(cls, problem: Problem, manifest: Mapping[str, Any]) -> "Columns":
-        """Rates and counts are not among them: they are joined from what the days before knew."""
-        types, data = manifest["columns"], problem.data
-        read = [
-            column
-            for name, feature in manifest["features"].items()
-            for column in columns_of(name, _FEATURE.validate_python(feature))
-        ]
+    def of(cls, problem: Problem, examples: Examples) -> "Columns":
+        """Raises RecmtlError where rates are read that are not there, or are of other examples."""
+        types, data = examples.manifest["columns"], problem.data
+        rates = Joined(examples)
+        read = [c for name, feature in examples.features.items() for c in columns_of(name, feature)]
+        numbers: dict[str, Kind] = dict.fromkeys(rates.columns, "number")
         named = [c for c in (data.impressions.id, *data.keys, data.group) if c]
         return cls(
-            {c: _kind(types[c]) for c in dict.fromkeys(read) if c in types},
+            {c: _kind(types[c]) for c in dict.fromkeys(read) if c in types} | numbers,
             {label: _kind(types[label]) for label in problem.labels},
             tuple(dict.fromkeys(c for c in named if c in types)), types,
+            rates if numbers else None,
         )
 
     @property
     def measured(self) -> dict[str, Kind]:
         """Features and labels."""
         return {**self.features, **self.labels}
+
+    @property
+    def stored(self) -> dict[str, Kind]:
+        """Those of them that the files of examples hold."""
+        joined = self.rates.columns if self.rates else ()
+        return {name: kind for name, kind in self.measured.items() if name not in joined}
+
+    def settled(self, name: str, before: str, day: str) -> bool:
+        """Whether a day's values can be held against an earlier one's: a rate has begun to be known by
+        then, and is counted from enough days."""
+        if self.rates is None or name not in self.rates.columns:
+            return True
+        return self.rates.counted(name, before)[1] and self.rates.counted(name, day)[1]
+
+    def begun(self, name: str, day: str) -> bool:
+        """Whether anything can be known of the column on a day."""
+        return self.rates is None or name not in self.rates.columns or (
+            self.rates.counted(name, day)[0] > 0
+        )
 
     def sound(self, types: Mapping[str, str]) -> bool:
         """Whether files with these types hold what they should."""

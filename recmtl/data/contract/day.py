@@ -15,7 +15,8 @@ class Day:
     """Of the examples: `labels` has positives and nulls of each, `types` what the files hold.
 
     Of the log: rows that are `repeated`, and those of them that are `equal` in every column, None where
-    that was not read; and `outcomes`, the breaks of its columns of 0 and 1. `key`: what it was made from.
+    that was not read; `again`, those whose id stands on an earlier day; and `outcomes`, the breaks of its
+    columns of 0 and 1. `key`: what it was made from.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Day:
     columns: Mapping[str, Column] = field(default_factory=dict)
     repeated: int | None = None
     equal: int | None = None
+    again: int = 0
     outcomes: Breaks = field(default_factory=dict)
     key: str = ""
 

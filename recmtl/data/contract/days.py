@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlglot import exp
 
 from recmtl.data.contract.columns import Columns
@@ -14,7 +15,7 @@ from recmtl.data.contract.distribution import stability
 from recmtl.data.contract.funnels import Pair
 from recmtl.data.contract.known import FEW, Seen, sampled_values, values_of_day
 from recmtl.data.contract.measured import Column, measure, stated
-from recmtl.data.contract.sample import Rows, flat
+from recmtl.data.contract.sample import Kind, Rows, flat
 from recmtl.data.query import column as named
 from recmtl.data.query import statement
 
@@ -49,20 +50,29 @@ class Walk:
     def _measure(self, day: str, files: Sequence[str], rows: int) -> dict[str, Column]:
         told = stated(self._db, files)
         found = {key: Column(**told[key]) for key in self._columns.keys if key in told}
-        kinds = self._columns.measured
-        ids = [name for name, kind in kinds.items() if kind == "ids"]
-        lists = [name for name, kind in kinds.items() if kind == "lists"]
+        kinds, rates = self._columns.stored, self._columns.rates
+        ids: dict[str, Kind] = {name: kind for name, kind in kinds.items() if kind == "ids"}
+        lists: dict[str, Kind] = {name: kind for name, kind in kinds.items() if kind == "lists"}
         sample, long = Rows.spread(files, rows, BLOCKS), Rows.spread(files, rows, OF_LISTS)
         values, hashes = sample.read(self._db, [n for n in kinds if n not in lists], ids)
-        values |= long.read(self._db, lists)[0] if lists else {}
+        if lists:
+            values, hashes = (a | b for a, b in zip(
+                (values, hashes), long.read(self._db, list(lists), lists), strict=True
+            ))
+        if rates:
+            joined = rates.read(self._db, sample.select(dated=True), [day])
+            values, kinds = values | joined, self._columns.measured
         for name, kind in kinds.items():
             column = measure(values[name], kind, told.get(name))
-            found[name] = replace(column, drift=self._drift(name, values[name]))
-        for name in ids:
-            few = sample.all or (found[name].distinct or 0) <= FEW
+            if rates and name in rates.columns:
+                column = replace(column, distinct=pc.count_distinct(values[name]).as_py())
+            found[name] = replace(column, drift=self._drift(column, name, values[name], day))
+        for name in (*ids, *lists):
+            whole = long.all if name in lists else sample.all
             there = (
-                sampled_values(values[name], hashes[name]) if few
-                else values_of_day(self._db, name, files)
+                sampled_values(values[name], hashes[name])
+                if whole or (found[name].distinct or 0) <= FEW
+                else values_of_day(self._db, name, files, name in lists)
             )
             unknown = self._seen.add(name, there, day)
             found[name] = replace(
@@ -70,13 +80,20 @@ class Walk:
             )
         return found
 
-    def _drift(self, name: str, values: pa.ChunkedArray) -> dict[str, tuple[float, float]]:
+    def _drift(
+        self, column: Column, name: str, values: pa.ChunkedArray, at: str
+    ) -> dict[str, tuple[float, float]]:
         drift = {}
         for which, day in self._references.items():
+            if not self._columns.settled(name, day.name, at):
+                continue
             reference = day.columns[name]
             if reference.bins is not None and reference.known and len(values) > values.null_count:
                 counts = reference.bins.count(flat(values)[0])
-                drift[which] = stability(reference.counts, counts)
+                rates = self._columns.rates
+                shared = rates is not None and name in rates.columns
+                sizes = (reference.distinct or 0, column.distinct or 0) if shared else None
+                drift[which] = stability(reference.counts, counts, sizes)
         return drift
 
     def _breaks(self, files: Sequence[str], pair: Pair) -> tuple[int, int]:

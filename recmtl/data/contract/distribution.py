@@ -57,15 +57,20 @@ def _counts(places: np.ndarray, size: int) -> list[int]:
     return [int(count) for count in np.bincount(places, minlength=size)]
 
 
-def stability(reference: Sequence[int], counts: Sequence[int]) -> tuple[float, float]:
+def stability(
+    reference: Sequence[int], counts: Sequence[int], sizes: tuple[int, int] | None = None
+) -> tuple[float, float]:
     """The population stability index Σ (p − q) ln(p / q), and how large chance alone may make it.
 
     Half a row is added to every bin, so that an empty one is finite. Of equal distributions the index
     is (1/n + 1/m) χ² with a degree of freedom less than bins: mean and five deviations of that are
-    what chance may do.
+    what chance may do. `sizes` are how many of either say something of their own, where rows share it:
+    those of one key have one rate. They are then counted as so many.
     """
-    old, new = np.asarray(reference) + 0.5, np.asarray(counts) + 0.5
+    n, m = sizes or (sum(reference), sum(counts))
+    old = np.asarray(reference) * (n / max(sum(reference), 1)) + 0.5
+    new = np.asarray(counts) * (m / max(sum(counts), 1)) + 0.5
     p, q = new / new.sum(), old / old.sum()
     free = max(len(old) - 1, 1)
-    chance = (1 / max(sum(reference), 1) + 1 / max(sum(counts), 1)) * (free + 5 * np.sqrt(2 * free))
+    chance = (1 / max(n, 1) + 1 / max(m, 1)) * (free + 5 * np.sqrt(2 * free))
     return float(((p - q) * np.log(p / q)).sum()), float(chance)

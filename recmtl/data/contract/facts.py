@@ -8,7 +8,8 @@ from typing import Any
 
 from recmtl.data.contract.columns import Columns
 from recmtl.data.contract.day import Day
-from recmtl.data.contract.leakage import Strength
+from recmtl.data.contract.inputs import Files
+from recmtl.data.contract.leakage import Space, Strength
 from recmtl.schema import Problem
 from recmtl.schema.contract import Contract
 
@@ -19,16 +20,18 @@ SURE = 4.0  # standard deviations from which on two shares differ
 class Facts:
     """Of one folder of examples and the log that it was made from.
 
-    `types` is column → file → type in the log, `identity` the columns in which repeated rows agree.
+    `types` are the columns of the files they come from, by key in the configuration, `identity` the
+    columns in which repeated rows agree.
     """
 
     problem: Problem
     manifest: Mapping[str, Any]
     columns: Columns
     days: Sequence[Day]
-    types: Mapping[str, Mapping[str, str]]
+    types: Mapping[str, Files]
     identity: tuple[str, ...]
     strengths: Sequence[Strength]
+    spaces: Sequence[Space] = ()  # of the labels, with the rows that these were judged on
 
     @property
     def limits(self) -> Contract:

@@ -41,11 +41,15 @@ class Kept:
         return cls(tuple(days), seen)
 
 
-def day_keys(manifest: Mapping[str, Any], version: int) -> dict[str, str]:
-    """What the numbers of each day depend on; hashes are those of this version of DuckDB."""
+def day_keys(
+    manifest: Mapping[str, Any], version: int, states: Mapping[str, str]
+) -> dict[str, str]:
+    """What the numbers of each day depend on; hashes are those of this version of DuckDB. `states` are
+    what the rates of a day were made from.
+    """
     software = [version, duckdb.__version__]
     settings = [software, manifest["settings"], manifest["columns"], is_large(manifest)]
     return {
-        day: digest([settings, manifest["made_from"][day], manifest["days"][day]])
+        day: digest([settings, manifest["made_from"][day], manifest["days"][day], states.get(day)])
         for day in sorted(manifest["days"])
     }

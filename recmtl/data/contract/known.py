@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlglot import exp
 
+from recmtl.data.contract.sample import flat
 from recmtl.data.query import column, statement
 
 FEW = 8192  # distinct values in a sample of a day: with more, the whole day is read, one value in SHARE
@@ -104,13 +105,16 @@ class Seen:
 
 def sampled_values(values: pa.ChunkedArray, hashes: pa.ChunkedArray) -> Values:
     """The values of a sample."""
-    found = pc.value_counts(hashes.filter(values.is_valid()))
+    found = pc.value_counts(flat(hashes.filter(values.is_valid()))[0])
     return Values(1, found.field("values").to_numpy(), found.field("counts").to_numpy())
 
 
-def values_of_day(db: duckdb.DuckDBPyConnection, name: str, files: Sequence[str]) -> Values:
-    """One in SHARE of the values of a day, with all of their rows."""
+def values_of_day(
+    db: duckdb.DuckDBPyConnection, name: str, files: Sequence[str], lists: bool = False
+) -> Values:
+    """One in SHARE of the values of a day, or of the elements of lists, with all of their rows."""
     found = db.sql(statement(
-        "contract_values", value=column(name), share=exp.convert(SHARE), files=exp.convert(list(files))
+        "contract_elements" if lists else "contract_values",
+        value=column(name), share=exp.convert(SHARE), files=exp.convert(list(files)),
     )).to_arrow_table()
     return Values(SHARE, found["value"].to_numpy(), found["rows"].to_numpy())

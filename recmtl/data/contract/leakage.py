@@ -4,20 +4,50 @@ A number is taken by its value, in either direction; an id by the label's rate o
 half of the rows, so that an id that is there once says nothing; that there is no value is looked at, too.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recmtl.data.contract.columns import Columns, Kind
-from recmtl.data.contract.sample import flat
+from recmtl.data.contract.columns import Columns
+from recmtl.data.contract.sample import Kind, flat
 from recmtl.schema import Problem
 
+Columned = Mapping[str, pa.ChunkedArray]
 FEWEST = 30  # rows of either class: with fewer an area says nothing
 PART = 4  # of rows with lists one in so many is read
+ENOUGH = 2 * PART * FEWEST  # of these, the rows that ids and elements of lists are judged on are FEWEST
+
+
+@dataclass(frozen=True)
+class Space:
+    """The rows that a label is judged on: where it is known, or where `given` is 1, too; and how many of
+    either class there were to judge it on, None where it is no label of two classes."""
+
+    label: str
+    given: str | None
+    positives: int | None = 0
+    negatives: int | None = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def find(self, values: Columned) -> tuple[np.ndarray, np.ndarray]:
+        """The label of every row, and whether the row is one of them."""
+        y = _number(values[self.label])
+        inside = ~np.isnan(y)
+        return y, inside if self.given is None else inside & (_number(values[self.given]) == 1)
+
+    def count(self, values: Columned) -> "Space":
+        """The same with the rows that there are."""
+        y, inside = self.find(values)
+        if not np.isin(y[inside], (0.0, 1.0)).all():
+            return replace(self, positives=None, negatives=None)
+        positives = int((y[inside] > 0).sum())
+        return replace(self, positives=positives, negatives=int(inside.sum()) - positives)
 
 
 @dataclass(frozen=True)
@@ -35,37 +65,39 @@ class Strength:
         return asdict(self)
 
 
+def spaces_of(problem: Problem) -> list[Space]:
+    """Every label on the rows of its tasks; one without a task on all rows."""
+    pairs = {(task.label, task.given): None for task in problem.tasks.values()}
+    pairs |= {(name, None): None for name in problem.labels if name not in {p[0] for p in pairs}}
+    return [Space(label, given) for label, given in pairs]
+
+
 def strengths(
-    problem: Problem, columns: Columns, values: Mapping[str, pa.ChunkedArray]
+    spaces: Sequence[Space], columns: Columns, values: Columned, whole: np.ndarray | None = None
 ) -> Iterator[Strength]:
-    """Every feature's column against every label, on the rows of that label's tasks."""
-    spaces = {(task.label, task.given): None for task in problem.tasks.values()}
-    spaces |= {(name, None): None for name in problem.labels if name not in {s[0] for s in spaces}}
-    labels = {name: _number(values[name]) for name in problem.labels}
-    known = {
-        (label, given): ~np.isnan(labels[label]) & (True if given is None else labels[given] == 1)
-        for label, given in spaces
-    }
+    """Every feature's column against every label. Of the rows `whole` all elements of lists are read."""
+    found = {space: space.find(values) for space in spaces}
     for name, kind in columns.features.items():
         if kind == "vector":
             continue
-        seen = _Column(values[name], kind)
-        for (label, given), space in known.items():
-            y = labels[label]
-            binary = bool(np.isin(y[space], (0.0, 1.0)).all())
-            auc = seen.auc(y > 0, space) if binary else None
-            yield Strength(name, label, given, auc, seen.equals(y, space), int(space.sum()))
+        seen = _Column(values[name], kind, whole)
+        for space, (y, inside) in found.items():
+            binary = bool(np.isin(y[inside], (0.0, 1.0)).all())
+            auc = seen.auc(y > 0, inside) if binary else None
+            equal, rows = seen.equals(y, inside), int(inside.sum())
+            yield Strength(name, space.label, space.given, auc, equal, rows)
 
 
 class _Column:
     """Values as codes, lists element by element; numbers' codes are in their order."""
 
-    def __init__(self, values: pa.ChunkedArray, kind: Kind) -> None:
+    def __init__(self, values: pa.ChunkedArray, kind: Kind, whole: np.ndarray | None) -> None:
         self._ordered = kind == "number"
         self._there = values.is_valid().to_numpy()
         elements, self._rows = flat(values)
         if kind == "lists":  # they are long
             some = self._rows % PART == 0
+            some |= whole[self._rows] if whole is not None else False
             elements, self._rows = elements.filter(pa.array(some)), self._rows[some]
         found = elements.dictionary_encode()
         distinct = found.dictionary

@@ -14,9 +14,10 @@ from recmtl.data.database import Database
 from recmtl.data.labels import Expression, parse
 from recmtl.data.logs.files import find
 from recmtl.data.logs.moment import day_of, time_of
+from recmtl.data.logs.repeats import identity
 from recmtl.data.logs.table import narrow, open_table
 from recmtl.data.logs.values import family
-from recmtl.data.query import column, expression, text, tree
+from recmtl.data.query import column, expression, statement, text, tree
 from recmtl.schema import Problem
 
 LARGE = 4_000_000  # rows: of a larger log one in SHARE is looked at, by the hash of what identifies it
@@ -36,25 +37,22 @@ class Log:
         self.table = open_table(
             db, "log", "data.impressions", find(problem, source.paths, "data.impressions")
         )
-        narrow(db, "log", _files(self.table.files, manifest, days))
+        self._files = _files(self.table.files, manifest, days)
+        narrow(db, "log", self._files)
         day = day_of(self.table, source, time_of(self.table, source))
         self._day = exp.cast(day, "DATE") if day is not None else exp.convert("undated")
-        self._kept: exp.Expr = exp.true()
+        self._meant: exp.Expr = exp.true()
         if source.where:
-            self._kept = parse("data.impressions.where", source.where, True).condition("log")
+            self._meant = parse("data.impressions.where", source.where, True).condition("log")
+        self._kept = self._meant
         if day is not None:
             since = exp.cast(exp.convert(min(days)), "DATE")
-            self._kept = exp.and_(self._kept, exp.GTE(this=self._day.copy(), expression=since))
+            self._kept = exp.and_(self._meant, exp.GTE(this=self._day.copy(), expression=since))
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The columns in which a repeated row agrees: the id, or keys and time, or all."""
-        source = self._problem.data.impressions
-        if source.id:
-            return (source.id,)
-        if source.time and self._problem.data.keys:
-            return (*self._problem.data.keys, source.time)
-        return tuple(self.table.types)
+        """The columns in which a repeated row agrees."""
+        return identity(self._problem.data, self.table.types)
 
     def repeats(self) -> dict[str, tuple[int, int | None]] | None:
         """By day: rows that repeat one of their day, and those equal to one, None where that is not read.
@@ -72,6 +70,21 @@ class Log:
         )
         found = self._db.execute(text(query)).fetchall()
         return {day: (rows * share, None if self._large else equal) for day, rows, equal in found}
+
+    def again(self) -> dict[str, int]:
+        """By day: rows whose id stands on an earlier day, too, which the whole log is searched for."""
+        id_ = self._problem.data.impressions.id
+        if not id_ or not isinstance(self._day, exp.Cast):
+            return {}
+        share = SHARE if self._large else 1
+        known = exp.and_(self._meant, column(id_, "log").is_(exp.null()).not_())
+        narrow(self._db, "log", self.table.files)
+        query = statement(
+            "contract_again", day=self._day, id=_hash((id_,)), share=exp.convert(share), condition=known
+        )
+        found = dict(self._db.execute(query).fetchall())
+        narrow(self._db, "log", self._files)
+        return {day: rows * share for day, rows in found.items()}
 
     def breaks(self) -> dict[str, Breaks]:
         """For each label that is `given` somewhere and each column of 0 and 1 among the outcomes."""

@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from recmtl.data.contract.columns import Kind
 from recmtl.data.contract.distribution import Bins
-from recmtl.data.contract.sample import flat
+from recmtl.data.contract.sample import Kind, flat
 from recmtl.data.query import statement
 
 Stated = Mapping[str, Mapping[str, Any]]  # column → nulls, rows, least, most
@@ -23,6 +22,7 @@ class Column:
     """Shares are of rows, those of zeros and unknown values of known ones; None is not measured.
 
     `distinct` counts ids of the sample, or, where there are many, of the day (`per_row`: over rows).
+    `same` is the only list of a sample.
     `drift` is the distance to the first day and to the day before, and how much of it chance may make.
     """
 
@@ -35,6 +35,7 @@ class Column:
     bins: Bins | None = None
     counts: tuple[int, ...] = ()
     drift: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    same: str | None = None
 
     @property
     def known(self) -> int:
@@ -44,6 +45,8 @@ class Column:
     @property
     def constant(self) -> str | None:
         """The only value of the day."""
+        if self.same is not None:
+            return self.same
         same = self.extent and self.extent[0] == self.extent[1] and (self.distinct or 0) <= 1
         return self.extent[0] if self.extent and same else None
 
@@ -70,8 +73,19 @@ def measure(sampled: pa.ChunkedArray, kind: Kind, stated: Mapping[str, Any] | No
     return Column(
         nulls=nulls, zeros=_zeros(sampled, values, kind), extent=extent, bins=bins,
         distinct=None if kind == "number" else pc.count_distinct(values).as_py(),
-        counts=tuple(bins.count(values)),
+        counts=tuple(bins.count(values)), same=_only_list(sampled) if kind == "lists" else None,
     )
+
+
+def _only_list(sampled: pa.ChunkedArray) -> str | None:
+    """The list that all rows with one hold, where it is not empty."""
+    lists = sampled.drop_null()
+    lengths = pc.list_value_length(lists).to_numpy()
+    if not len(lengths) or lengths.min() != lengths.max() or not lengths[0]:
+        return None
+    elements = pc.list_flatten(lists).combine_chunks().dictionary_encode()
+    codes = pc.fill_null(elements.indices, -1).to_numpy(zero_copy_only=False).reshape(-1, lengths[0])
+    return str(lists[0].as_py()) if (codes == codes[0]).all() else None
 
 
 def stated(db: duckdb.DuckDBPyConnection, files: Sequence[str]) -> Stated:

@@ -17,6 +17,7 @@ def report_of(facts: Facts, findings: Sequence[Finding]) -> Report:
         "limits": facts.limits.model_dump(mode="json"),
         "identity": facts.identity,
         "events": dict(facts.manifest.get("events", {})),
+        "judged": [space.to_json() for space in facts.spaces],
         "leakage": [strength.to_json() for strength in facts.strengths],
         "days": {day.name: day.to_json() for day in facts.days},
     }

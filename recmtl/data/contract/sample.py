@@ -1,7 +1,8 @@
 """Rows to look at: files of examples go in, a small table of evenly spread rows comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import duckdb
 import numpy as np
@@ -11,8 +12,10 @@ from sqlglot import exp
 
 from recmtl.data.query import column, expression, text, tree
 
+Kind = Literal["number", "ids", "lists", "vector"]
 BLOCK = 4096  # rows: two of DuckDB's vectors, so that little is decoded beside what is wanted
 MOST_FILES = 16
+NONE: Mapping[str, Kind] = {}
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,23 @@ class Rows:
     def all(self) -> bool:
         return self.step == 1
 
-    def read(
-        self, db: duckdb.DuckDBPyConnection, columns: Sequence[str], hashed: Sequence[str] = ()
-    ) -> tuple[dict[str, pa.ChunkedArray], dict[str, pa.ChunkedArray]]:
-        """The columns, and hashes of the values of some."""
+    def select(self, dated: bool = False) -> exp.Select:
+        """The rows without any column, with the day of their folder where they are `dated`."""
         query = tree(
             "contract_sample", files=exp.convert(list(self.files)), step=exp.convert(self.step),
-            size=exp.convert(self.size),
+            size=exp.convert(self.size), dated=exp.convert(dated),
         )
         assert isinstance(query, exp.Select)
-        hashes = [expression("contract_values", "value", value=column(name)) for name in hashed]
+        return query
+
+    def read(
+        self, db: duckdb.DuckDBPyConnection, columns: Sequence[str], hashed: Mapping[str, Kind] = NONE
+    ) -> tuple[dict[str, pa.ChunkedArray], dict[str, pa.ChunkedArray]]:
+        """The columns, and hashes of the values of some, of lists those of their elements."""
+        query = self.select()
+        hashes = [
+            expression("contract_hashes", kind, value=column(name)) for name, kind in hashed.items()
+        ]
         query = query.select(*map(column, columns), *hashes, append=False)
         found = db.sql(text(query)).to_arrow_table().columns
         size = len(columns)

@@ -9,25 +9,24 @@ from collections.abc import Iterable, Mapping
 
 from sqlglot import exp
 
-from recmtl.data.database import Database
+from recmtl.data.database import Answer, Database
 from recmtl.data.events.outcomes import Events
 from recmtl.data.events.sources import Source
+from recmtl.data.events.tally import Counts, Tally, aside, beside, merged, tallied
+from recmtl.data.logs.ahead import now
 from recmtl.data.logs.plan import Plan
 from recmtl.data.query import column, expression, statement, text, tree
 
-Counts = dict[str, int]
 _END_OF_TIME = exp.cast(exp.Literal.string("9999-12-31 00:00:00"), "TIMESTAMP")
 
 
-def attribute(db: Database, plan: Plan) -> dict[str, Counts]:
-    """Make the tables of all sources; what became of each source's events: the parts add up to `rows`."""
+def attribute(db: Database, plan: Plan, zone: str | None) -> dict[str, Tally]:
+    """Make the tables of all sources; what became of each source's events, by their day in `zone`."""
     counts = {}
     for source in plan.events.sources:
         db.execute(_causes(plan, source))
-        found = _read_events(db, plan, source)
-        verdicts = _credit(db, source)
-        usable = found["rows"] - found["nulls"] - found["after_as_of"]
-        counts[source.name] = {**found, "repeated": usable - sum(verdicts.values()), **verdicts}
+        found = _read_events(db, plan, source, zone)
+        counts[source.name] = merged(found, _credit(db, source, zone))
         db.execute(_outcome(source))
     scratch = [_credited(name) for name in counts]
     for table in (*scratch, *map(exp.to_table, ("seen", "events", "placed", "matched"))):
@@ -64,7 +63,7 @@ def _causes(plan: Plan, source: Source) -> str:
     return text(view)
 
 
-def _read_events(db: Database, plan: Plan, source: Source) -> Counts:
+def _read_events(db: Database, plan: Plan, source: Source, zone: str | None) -> Tally:
     """Make the table `events` of those that can be credited; count all, and those that cannot."""
     as_of = exp.convert(plan.events.as_of) if plan.events.as_of else _END_OF_TIME
     reads = {
@@ -84,13 +83,22 @@ def _read_events(db: Database, plan: Plan, source: Source) -> Counts:
     db.execute(text(made))
     if source.id:
         db.execute(statement("attribute_once"))
-    counts = tree("attribute_counts", **reads)
+    counts = tree(
+        "attribute_counts", day=_day(source.time, zone), now=exp.convert(now()), **reads
+    )
     missing = {f"null_{value.column}": value.read for value in source.sums}
     _add(counts, {n: expression("outcomes", "missing", value=read) for n, read in missing.items()})
-    return _counts(db, text(counts))
+    found = aside(tallied(db.execute(text(counts))), "ahead")
+    return found if source.id else beside(found, tallied(_equal(db, zone, columns)))
 
 
-def _credit(db: Database, source: Source) -> Counts:
+def _equal(db: Database, zone: str | None, columns: Iterable[str]) -> Answer:
+    """Events without an id that are equal in all that is read: each of them counts."""
+    whole = exp.func("hash", *(column(name, "events") for name in ("_at", *columns)))
+    return db.execute(statement("attribute_equal", day=_day(column("_at", "events"), zone), whole=whole))
+
+
+def _credit(db: Database, source: Source, zone: str | None) -> Tally:
     """Make the table `credited_NAME` from `events` and `causes`; count what was credited and why not."""
     inherited = [_key(name) for name, value in source.lent.items() if value is None]
     _place(db, source, inherited)
@@ -104,7 +112,8 @@ def _credit(db: Database, source: Source) -> Counts:
     credited = tree("attribute_credited", credited=_credited(source.name))
     _add(credited.expression, {name: column(name, "matched") for name in inherited})
     db.execute(text(credited))
-    return _counts(db, statement("attribute_verdicts"))
+    day = _day(column("_at", "events"), zone)
+    return tallied(db.execute(statement("attribute_verdicts", day=day)))
 
 
 def _place(db: Database, source: Source, inherited: Iterable[str]) -> None:
@@ -168,7 +177,5 @@ def _add(select: exp.Expr, columns: Mapping[str, exp.Expr]) -> None:
         select.select(exp.alias_(read, name, quoted=True), copy=False)
 
 
-def _counts(db: Database, query: str) -> Counts:
-    found = db.execute(query)
-    names = [name for name, *_ in found.description]
-    return dict(zip(names, found.fetchall()[0], strict=True))
+def _day(time: exp.Expr, zone: str | None) -> exp.Expr:
+    return expression("values", "day_of_time", value=time, zone=exp.convert(zone or "UTC"))

@@ -33,7 +33,7 @@ def warnings(problem: Problem, plan: Plan, manifest: Mapping[str, Any]) -> list[
     if repeated:
         id_ = problem.data.impressions.id
         said.append(
-            f"data.impressions: {repeated:,} rows were dropped, as each repeats one of its day with "
+            f"data.impressions: {repeated:,} rows were dropped, as each repeats an earlier one with "
             f"the same {id_ or 'values'}"
         )
     strangers: Counter[str] = Counter()

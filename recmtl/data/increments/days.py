@@ -95,6 +95,7 @@ def _reason(now: Origin | None, before: Origin | None, names: Mapping[str, str])
 _WORDS = {
     "files": "files changed", "joins": "side tables changed", "credited": "other events",
     "known": "more is known",
+    "repeated": "other repeats",
 }
 
 

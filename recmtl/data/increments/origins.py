@@ -1,5 +1,6 @@
 """What each day is made from: files, side tables, credited events, how much was known; as digests."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from recmtl.data.database import Database
+from recmtl.data.day_files import UNDATED
 from recmtl.data.events.outcomes import Events
 from recmtl.data.increments.days import Origins
 from recmtl.data.increments.files import Source
@@ -23,13 +25,14 @@ class Digests:
     shape: str
     joins: Mapping[str, str]
     credited: Mapping[str, Mapping[str, str]]
+    repeated: Mapping[str, tuple[int, str]]  # rows of a day that fall away, and which
 
     @classmethod
     def make(
         cls, db: Database, plan: Plan, shape: str,
         inputs: Mapping[str, Sequence[Source]],
     ) -> "Digests":
-        """Read the tables `event_NAME` of `attribute`."""
+        """Read the tables `event_NAME` of `attribute`, and `repeated`."""
         joins = {}
         for number, side in enumerate(plan.sides):
             files = [file.digest for file in inputs[f"joins[{number}]"]]
@@ -40,24 +43,36 @@ class Digests:
             table = exp.to_table(f"event_{source.name}")
             for day, rows, values in db.execute(statement("outcome_digest", outcome=table)).fetchall():
                 credited.setdefault(str(day), {})[source.name] = f"{rows} {values:x}"
-        return cls(shape, joins, credited)
+        read = db.execute(statement("repeated_digest")).fetchall() if plan.repeats else []
+        repeated = {day or UNDATED: (rows, f"{rows} {values:x}") for day, rows, values in read}
+        return cls(shape, joins, credited, repeated)
 
 
-def origins_of(events: Events, sources: Sequence[Source], digests: Digests) -> Origins:
-    """The days that the log has at `as_of`, each with all that its examples depend on."""
+def origins_of(
+    events: Events, sources: Sequence[Source], digests: Digests, unseen: Mapping[str, int]
+) -> Origins:
+    """The days that the log has at `as_of`, each with all that its examples depend on.
+
+    `unseen` are the rows of a day that are later; a day of which all rows fall away is none.
+    """
     files: dict[str, dict[str, str]] = {}
     times: dict[str, list[str]] = {}
+    rows: Counter[str] = Counter()
     for place, source in enumerate(sources):
         for day, held in (source.days or {}).items():
             files.setdefault(day, {})[str(place)] = source.digest
+            rows[day] += held.rows
             times.setdefault(day, []).extend(time for time in (held.first, held.last) if time)
     origins: dict[str, dict[str, Any]] = {}
     for day, of_day in files.items():
         known = _known(events, times[day])
-        if known.get("impressions") != NONE:
+        repeated, which = digests.repeated.get(day, (0, ""))
+        left = rows[day] - repeated - unseen.get(day, 0)
+        if known.get("impressions") != NONE and (left or not repeated):
             origins[day] = {
                 "settings": digests.shape, "files": of_day, "joins": dict(digests.joins),
                 "credited": dict(digests.credited.get(day, {})), "known": known,
+                "repeated": {"rows": which} if which else {},
             }
     return origins
 

@@ -1,11 +1,11 @@
--- The rows that repeat an earlier one of their day. Replace: `same` (the identifying columns agree),
--- `condition` (rows to keep); partition by the day and what repeated rows agree in; order by the time.
+-- The rows that repeat an earlier one. Replace: `same` (the identifying columns agree), `condition` (rows to
+-- keep), `day`; partition by what repeated rows agree in; order by day and time, too.
 CREATE OR REPLACE TEMPORARY TABLE repeated AS
-SELECT _path, _row
+SELECT _path, _file, _row, _day
 FROM (
     SELECT
-        log._path, log._row,
-        ROW_NUMBER() OVER (PARTITION BY "day", "columns" ORDER BY sources._file, log._row) AS turn
+        log._path, sources._file, log._row, day AS _day,
+        ROW_NUMBER() OVER (PARTITION BY "columns" ORDER BY sources._file, log._row) AS turn
     FROM log
     JOIN suspects ON same
     JOIN sources ON sources._path = log._path

@@ -127,6 +127,42 @@ def test_columns_that_explode(tmp_path: Path) -> None:
     assert found(made, "growth", "item") == [("warning", "5.0 times as many")]
 
 
+@pytest.mark.parametrize("constant", [[7], [3, 3, 1], [None, 2]])
+def test_lists_that_are_all_the_same(tmp_path: Path, constant: list[int | None]) -> None:
+    def same(days: Days) -> None:
+        for day in days.values():
+            day["tags"] = [constant] * (ROWS - 1) + [None]
+
+    made = report(tmp_path, same)
+    assert found(made, "constant", "tags") == [("note", f"'{constant}' in every row that has a value")]
+
+
+def test_lists_that_explode(tmp_path: Path) -> None:
+    def explode(days: Days) -> None:
+        for number, day in enumerate(days.values()):
+            day["tags"] = [[2 * n, 2 * n + 1] for n in range(number * ROWS, (number + 1) * ROWS)]
+
+    made = report(tmp_path, explode)
+    assert found(made, "distinct", "tags") == [
+        ("warning", "1.00 distinct values an element; 4 days in all")
+    ]
+
+
+@pytest.mark.parametrize("column", ["tags", "user"])
+def test_ids_that_are_all_new_every_day(tmp_path: Path, column: str) -> None:
+    """Each comes twenty times on its day, so that they are few, and never again."""
+
+    def renew(days: Days) -> None:
+        for number, day in enumerate(days.values()):
+            ids = number * 1000 + np.arange(ROWS) % 100
+            day[column] = ids if column == "user" else [[int(i), int(i)] for i in ids]
+
+    made = report(tmp_path, renew)
+    assert found(made, "distinct", column) == [
+        ("warning", "1.00 of its values were on no day before; 3 days in all")
+    ]
+
+
 def test_drift_of_features_and_labels(tmp_path: Path) -> None:
     def drift(days: Days) -> None:
         days[DAYS[2]]["price"] *= 3
@@ -150,6 +186,45 @@ def test_types_of_the_log_that_change_are_a_note(tmp_path: Path) -> None:
         "note", f"INTEGER in {tmp_path / 'log' / DAYS[2]}.parquet",
     )
     assert found(made, "types", "extra")[0][0] == "note"
+
+
+def test_types_are_held_against_the_day_before_whatever_the_files_names_are(tmp_path: Path) -> None:
+    """The days' files in the order of their names are the last, the first, the second, the third one."""
+
+    def other(days: Days) -> None:
+        for name in (THIRD, LAST):
+            days[name]["extra"] = ["text"] * ROWS
+        for name in DAYS[:2]:
+            days[name] |= {"extra": np.zeros(ROWS), "lost": np.zeros(ROWS)}
+        days["0"] = days.pop(LAST)
+
+    made = report(tmp_path, other)
+    types = [(f["level"], f["column"], f["day"], f["found"]) for f in made["findings"]
+             if f["check"] == "types"]
+    file = tmp_path / "log" / f"{THIRD}.parquet"
+    assert types == [
+        ("warning", "extra", THIRD, f"VARCHAR in {file}"),
+        ("warning", "lost", THIRD, f"not in 2 of 4 files, any more since {file}"),
+    ]
+
+
+def test_files_of_side_tables_and_events_are_looked_at_too(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    for name, extra in (("a", [1.5, 2.5]), ("b", [None, None])):
+        side = {"item": [f"{name}{n}" for n in range(2)], "extra": pa.array(extra, pa.float64())}
+        pq.write_table(pa.table(side), tmp_path / f"side-{name}.parquet")
+    for name, kind in (("a", pa.int64()), ("b", pa.string())):
+        tap = {"user": [1, 2], "t": [0, 0], "extra": pa.array([None, None], pa.int64()).cast(kind)}
+        pq.write_table(pa.table(tap), tmp_path / f"tap-{name}.parquet")
+    tap = {"path": "tap-*.parquet", "time": "t", "unit": "ms", "on": "user", "window": "1 day"}
+    made = report(tmp_path, contract={"events": {"error": None}}, data={
+        "joins": [{"path": "side-*.parquet", "on": "item"}], "events": {"tap": tap},
+    })
+    assert ("warning", f"VARCHAR in {tmp_path / 'tap-b.parquet'}") in found(made, "types", "extra")
+    assert found(made, "nullability", "extra") == [
+        ("warning", f"null in every row of {tmp_path / 'side-b.parquet'}"),
+    ]
 
 
 def test_examples_of_another_type_are_an_error(tmp_path: Path) -> None:

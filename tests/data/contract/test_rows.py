@@ -1,5 +1,6 @@
 """Repeated rows, funnels, events and leakage."""
 
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recmtl.data.contract.checks.events import check as check_events
 from recmtl.data.contract.columns import Columns as Read
-from recmtl.data.contract.leakage import area, strengths
+from recmtl.data.contract.day import Day
+from recmtl.data.contract.facts import Facts
+from recmtl.data.contract.leakage import area, spaces_of, strengths
 from recmtl.errors import RecmtlError
 from tests.data.contract.made_days import DAYS, ROWS, Columns, found, problem, report
 
@@ -46,6 +50,40 @@ def test_the_same_id_twice(tmp_path: Path) -> None:
     made = report(tmp_path, numbered, data={"impressions": source})
     assert found(made, "duplicates", "id") == [
         ("note", "3 rows (0.0375 %) of the same id as another row")
+    ]
+
+
+def again(days: Days) -> None:
+    """Each row an id of its own, but for ten of the last day, which are those of the first day."""
+    for number, day in enumerate(days.values()):
+        day["id"] = np.arange(ROWS) + number * ROWS
+    days[DAYS[3]]["id"][:10] = np.arange(10)
+
+
+@pytest.mark.parametrize(("duplicates", "level"), [("keep", "warning"), ("drop", "note")])
+def test_an_id_on_two_days_is_said_of_the_later(tmp_path: Path, duplicates: str, level: str) -> None:
+    source = {"path": "log/*.parquet", "id": "id", "time": "time", "unit": "ms", "zone": "UTC"}
+    made = report(tmp_path, again, data={"impressions": {**source, "duplicates": duplicates}})
+    (one,) = (f for f in made["findings"] if f["check"] == "duplicates")
+    assert (one["level"], one["column"], one["day"]) == (level, "id", DAYS[3])
+    assert one["found"].endswith("of the same id as a row of an earlier day")
+    assert one["found"].startswith("10 rows") and ("dropped" in one["fix"]) == (duplicates == "drop")
+    assert made["rows"] == 4 * ROWS - 10 * (duplicates == "drop")
+
+
+def test_what_differs_somewhere_is_not_said_to_be_dropped(tmp_path: Path) -> None:
+    source = {"path": "log/*.parquet", "time": "time", "unit": "ms", "zone": "UTC", "duplicates": "drop"}
+
+    def both(days: Days) -> None:
+        repeat(days, 40, price=np.full(40, 7.5))
+        repeat(days, 30)
+
+    made = report(tmp_path, both, data={"impressions": source})
+    found = [(f["level"], f["found"].split(" ")[0], f["fix"]) for f in made["findings"]
+             if f["check"] == "duplicates"]
+    assert found == [
+        ("warning", "40", "name impressions.id: rows that differ somewhere are not dropped"),
+        ("note", "30", "nothing: they are dropped"),
     ]
 
 
@@ -116,7 +154,7 @@ def test_ids_that_are_there_once_say_nothing(tmp_path: Path) -> None:
     })
     made = problem(tmp_path)
     read = Read({"user": "ids", "item": "ids", "price": "number", "tags": "lists"}, {}, (), {})
-    auc = {(s.column, s.label): s.auc for s in strengths(made, read, columns(table))}
+    auc = {(s.column, s.label): s.auc for s in strengths(spaces_of(made), read, columns(table))}
     assert auc["user", "click"] == 0.5
     assert auc["item", "click"] == 1.0
     assert auc["price", "click"] == 0.5
@@ -127,7 +165,8 @@ def test_ids_that_are_there_once_say_nothing(tmp_path: Path) -> None:
 def test_equal_to_a_label(tmp_path: Path) -> None:
     y = (np.arange(900) % 3 == 0).astype(np.int8)
     table = pa.table({"user": y.astype(np.int64), "click": y, "bought": y})
-    (first, *_) = strengths(problem(tmp_path), Read({"user": "ids"}, {}, (), {}), columns(table))
+    spaces = spaces_of(problem(tmp_path))
+    (first, *_) = strengths(spaces, Read({"user": "ids"}, {}, (), {}), columns(table))
     assert (first.equal, first.auc) == (True, 1.0)
 
 
@@ -143,9 +182,6 @@ def test_area_is_that_of_scikit_learn() -> None:
 
 
 def test_events_by_their_share(tmp_path: Path) -> None:
-    from recmtl.data.contract.checks.events import check
-    from recmtl.data.contract.facts import Facts
-
     event = {"path": "e", "time": "t", "unit": "ms", "on": "user", "window": "1 day"}
     events = {"tap": event, "sale": {**event, "of": "tap"}, "late": event}
     made = problem(tmp_path, data={"events": events})
@@ -155,10 +191,34 @@ def test_events_by_their_share(tmp_path: Path) -> None:
         "late": {"rows": 10, "after_as_of": 9, "credited": 1},
     }
     facts = Facts(made, {"events": counts}, Read({}, {}, (), {}), [], {}, (), [])
-    assert [(f.level, f.column, f.found) for f in check(facts)] == [
+    assert [(f.level, f.column, f.found) for f in check_events(facts)] == [
         ("note", "tap", "5 of 1,000 (0.5 %) repeat an id"),
         ("warning", "tap", "20 of 1,000 (2 %) are without an impression"),
         ("error", "sale", "6 of 10 (60 %) are without a tap"),
         ("warning", "sale", "1 of 10 (10 %) come before a tap"),
         ("note", "late", "9 of 10 (90 %) come after as_of"),  # by intent, where as_of is past
     ]
+
+
+def made_orphans(root: Path, **last: int) -> Facts:
+    """Sixty days of 1,000 clicks each, of which those of the last day have no impression."""
+    event = {"path": "e", "time": "t", "unit": "ms", "on": "user", "window": "1 day"}
+    days = [str(date(2026, 1, 1) + timedelta(days=n)) for n in range(60)]
+    usual = {"rows": 1000, "orphans": 0, "credited": 1000}
+    by_day = dict.fromkeys(days, usual) | {days[-1]: {"rows": 1000, **last}}
+    totals = {"rows": 60_000, "orphans": last["orphans"], "credited": 60_000 - last["orphans"]}
+    made = problem(root, data={"events": {"tap": event}})
+    manifest = {"events": {"tap": totals}, "event_days": {"tap": by_day}}
+    return Facts(made, manifest, Read({}, {}, (), {}), [Day(d, 9, {}, {}) for d in days], {}, (), [])
+
+
+def test_the_worst_day_counts_whatever_the_days_before_it_were(tmp_path: Path) -> None:
+    (one,) = check_events(made_orphans(tmp_path, orphans=1000))
+    assert (one.level, one.day) == ("error", "2026-03-01")
+    assert one.found == "1,000 of 1,000 (100 %) are without an impression"
+
+
+def test_events_of_the_first_day_may_come_of_impressions_before_the_log(tmp_path: Path) -> None:
+    facts = made_orphans(tmp_path, orphans=0)
+    facts.manifest["event_days"]["tap"]["2026-01-01"] = {"rows": 1000, "orphans": 1000}
+    assert list(check_events(facts)) == []

@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recmtl.data import contract
 from recmtl.data.ingest import ingest
+from recmtl.errors import RecmtlError
 from tests.data.events.made_events import CLICK, CLICKS, IMPRESSIONS, ORDER, ORDERS, START, problem, write
 from tests.data.made_log import rows
 
@@ -44,6 +46,30 @@ def test_every_event_falls_under_one_heading(tmp_path: Path) -> None:
         "outside_window": 1, "credited": 1,
     }
     assert rows(tmp_path / "out", "clicked") == [(0.0,), (1.0,), (0.0,)]  # a's first
+
+
+def test_verdicts_stand_by_the_days_of_the_events(tmp_path: Path) -> None:
+    day = 86_400
+    write(tmp_path, click={
+        "impression": [1, 9, 9, 1], "t": [START + 3, START + 3, START + day, START + 2 * day - 1],
+    })
+    days = ingest(problem(tmp_path, {"click": CLICK}), tmp_path / "out")["event_days"]["click"]
+    found = {name: {n: c for n, c in counts.items() if c} for name, counts in days.items()}
+    assert found == {
+        "2026-01-01": {"rows": 2, "orphans": 1, "credited": 1},
+        "2026-01-02": {"rows": 2, "orphans": 1, "outside_window": 1},
+    }
+
+
+def test_a_log_of_orders_that_was_written_twice_is_counted_and_said(tmp_path: Path) -> None:
+    """Each order adds to the sum, as nothing says that they are one; the contract says so."""
+    write(tmp_path, order0=ORDERS)
+    made = problem(tmp_path)
+    counts = ingest(made, tmp_path / "out")["events"]
+    assert counts["order"] == {"rows": 6, **NOTHING, "null_amount": 0, "equal": 3, "credited": 6}
+    assert rows(tmp_path / "out", "spent") == [(5.0,), (0.0,), (8.0,)]
+    with pytest.raises(RecmtlError, match=r"events of order: 3 of 6 \(50 %\) are equal to another"):
+        contract.check(made, tmp_path / "out", tmp_path / "contract")
 
 
 @pytest.mark.parametrize(("touch", "credited"), [("last", 2), ("first", 0)])

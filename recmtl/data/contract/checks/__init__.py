@@ -6,6 +6,7 @@ from recmtl.data.contract.checks import (
     drift,
     events,
     funnel,
+    future,
     labels,
     leakage,
     nullability,
@@ -19,5 +20,5 @@ from recmtl.data.contract.finding import Finding
 
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     types.check, nullability.check, rates.check, values.check, labels.check, repeats.check,
-    events.check, funnel.check, drift.check, leakage.check,
+    events.check, future.check, funnel.check, drift.check, leakage.check,
 )

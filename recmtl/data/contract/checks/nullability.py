@@ -24,8 +24,9 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 
 def _empty(facts: Facts, column: str) -> Iterator[Finding]:
-    empty = [day.name for day in facts.days if day.columns[column].nulls == 1]
-    if len(empty) == len(facts.days):
+    begun = [day for day in facts.days if facts.columns.begun(column, day.name)]
+    empty = [day.name for day in begun if day.columns[column].nulls == 1]
+    if len(empty) == len(begun) == len(facts.days):
         yield Finding(
             level="warning", check=NAME, column=column, expected="a value somewhere",
             found="null in every row", fix="write the column, or drop the feature",

@@ -27,6 +27,8 @@ def _jumps(
         old, new = share(before.columns[column]), share(day.columns[column])
         if old is None or new is None or (name == "unknown" and new < old):
             continue  # that fewer values are unknown is what more days bring
+        if not facts.columns.settled(column, before.name, day.name):
+            continue
         rows = (before.columns[column].known, day.columns[column].known)
         of, among = rows if name != "nulls" else (before.rows, day.rows)
         if facts.limits.rates.level(abs(new - old)) and differ(old, of, new, among):

@@ -12,8 +12,8 @@ MANY = 50  # distinct values from which on a growth is one
 def check(facts: Facts) -> Iterator[Finding]:
     for column, kind in facts.columns.features.items():
         yield from _constant(facts, column)
-        if kind == "ids":
-            yield from _distinct(facts, column)
+        if kind in ("ids", "lists"):
+            yield from _distinct(facts, column) or _renewed(facts, column)
             yield from _growth(facts, column)
 
 
@@ -37,23 +37,41 @@ def _constant(facts: Facts, column: str) -> Iterator[Finding]:
         )
 
 
-def _distinct(facts: Facts, column: str) -> Iterator[Finding]:
+def _distinct(facts: Facts, column: str) -> list[Finding]:
     if column == facts.problem.data.impressions.id:
-        return
+        return []
+    each = "an element" if facts.columns.features[column] == "lists" else "a row"
     shares = {}
     for day in facts.days:
         found = day.columns[column]
         if found.known >= ENOUGH and found.per_row and facts.limits.distinct.level(found.per_row):
             shares[day.name] = found.per_row
-    if shares:
-        day_name, share = worst(shares)
-        level = facts.limits.distinct.level(share)
-        assert level is not None
-        yield Finding(
-            level=level, check="distinct", column=column, day=day_name,
-            expected="ids that come again", fix="drop the feature, cut its values, or use buckets",
-            found=f"{share:.2f} distinct values a row{on_days(shares)}",
-        )
+    return _exploding(facts, column, shares, f"distinct values {each}")
+
+
+def _renewed(facts: Facts, column: str) -> list[Finding]:
+    """Ids that come again on their day, and never after it."""
+    if column == facts.problem.data.impressions.id:
+        return []
+    shares = {
+        day.name: unknown for day in facts.days
+        if (unknown := day.columns[column].unknown or 0.0)
+        and day.columns[column].known >= ENOUGH and facts.limits.distinct.level(unknown)
+    }
+    return _exploding(facts, column, shares, "of its values were on no day before")
+
+
+def _exploding(facts: Facts, column: str, shares: dict[str, float], said: str) -> list[Finding]:
+    if not shares:
+        return []
+    day, share = worst(shares)
+    level = facts.limits.distinct.level(share)
+    assert level is not None
+    return [Finding(
+        level=level, check="distinct", column=column, day=day,
+        expected="ids that come again", fix="drop the feature, cut its values, or use buckets",
+        found=f"{share:.2f} {said}{on_days(shares)}",
+    )]
 
 
 def _growth(facts: Facts, column: str) -> Iterator[Finding]:
