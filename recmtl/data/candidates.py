@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from sqlglot import exp
 
-from recmtl.data.duck import connect, duck_errors
+from recmtl.data.duck import connect, engine_errors
 from recmtl.data.encoder import Encoder
 from recmtl.data.logs import values
 from recmtl.data.logs.bad_values import check_values
@@ -88,7 +88,7 @@ class Candidates:
         Raises RecmtlError naming a column that is nowhere, has another type or a value that does not
         fit, and a side table that is missing or has a key twice.
         """
-        with closing(connect(self._problem.data.memory_limit)) as db, duck_errors(source.where):
+        with closing(connect(self._problem.data.memory_limit)) as db, engine_errors(source.where):
             plan = self._plan(db, source)
             check_values(db, plan)
             check_sides(db, plan)

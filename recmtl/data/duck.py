@@ -34,7 +34,7 @@ def connect(memory_limit: str | None = None, spill: Path | None = None) -> duckd
     own = folder / f"{ours}{os.getpid()}-{next(_numbers)}"
     db = duckdb.connect(config={"temp_directory": str(own)})
     db.execute("SET enable_progress_bar = false")
-    with duck_errors("memory_limit"):
+    with engine_errors("memory_limit"):
         db.execute("SET memory_limit = ?", [memory_limit or DEFAULT_MEMORY])
     return db
 
@@ -72,8 +72,8 @@ def _runs(process: str) -> bool:
 
 
 @contextmanager
-def duck_errors(where: object = None) -> Iterator[None]:
-    """Turn what DuckDB raises inside into a RecmtlError about `where`."""
+def engine_errors(where: object = None) -> Iterator[None]:
+    """Turn what an engine raises inside into a RecmtlError about `where`."""
     try:
         yield
     except FAILURES as error:

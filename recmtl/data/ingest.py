@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from recmtl.data.duck import duck_errors
+from recmtl.data.duck import engine_errors
 from recmtl.data.engine import open_engine
 from recmtl.data.increments.days import EVERY_DAY, Window
 from recmtl.data.increments.known import Known, Listing
-from recmtl.data.renewal import Task, renew
+from recmtl.data.renewal import Order, renew
 from recmtl.folder import digest, locked, read_manifest
 from recmtl.progress import SILENT, Progress
 from recmtl.schema import HashSplit, Problem
@@ -44,9 +44,9 @@ def ingest(
         with (
             listing.reading(),
             closing(open_engine(problem)) as db,
-            duck_errors(problem.name),
+            engine_errors(problem.name),
         ):
-            renew(db, Task(problem, settings, out, known, listing, window), progress)
+            renew(db, Order(problem, settings, out, known, listing, window), progress)
         return read_manifest(out)
 
 

@@ -13,12 +13,12 @@ from sqlglot import exp
 
 from recmtl.data.database import Database
 from recmtl.data.day_files import day_files, day_folder
-from recmtl.data.duck import duck_errors
+from recmtl.data.duck import engine_errors
 from recmtl.data.events.attribution import attribute
 from recmtl.data.events.tally import days_of, total
 from recmtl.data.increments.account import report, warnings
 from recmtl.data.increments.days import EVERY_DAY, Origins, Window, Work, plan_work, refuse_mixture
-from recmtl.data.increments.files import Source, number, take_all
+from recmtl.data.increments.files import FileRecord, number, take_all
 from recmtl.data.increments.known import Known, Listing
 from recmtl.data.increments.origins import Digests, origins_of
 from recmtl.data.logs.ahead import now, rows_after
@@ -45,7 +45,7 @@ from recmtl.schema import Problem
 
 
 @dataclass(frozen=True)
-class Task:
+class Order:
     """What a run is given: a problem and the digest of its settings, the folder and what stands there,
     the files that lie there, and the days that may be written."""
 
@@ -57,18 +57,18 @@ class Task:
     window: Window
 
 
-def renew(db: Database, task: Task, progress: Progress) -> None:
+def renew(db: Database, order: Order, progress: Progress) -> None:
     """Make the folder anew. Raises RecmtlError for input that cannot be used; nothing changes then."""
-    problem = task.problem
-    listed = {key: tuple(states) for key, states in task.listing.inputs.items()}
-    plan = make_plan(db, problem, tuple(task.listing.log), listed)
-    shape = _shape(plan, task.settings)
+    problem = order.problem
+    listed = {key: tuple(states) for key, states in order.listing.inputs.items()}
+    plan = make_plan(db, problem, tuple(order.listing.log), listed)
+    shape = _shape(plan, order.settings)
     with naming_damage(db, plan.files):
-        sources = _read_log(db, plan, task, shape)
-        inputs = _read_inputs(db, plan, task)
+        sources = _read_log(db, plan, order, shape)
+        inputs = _read_inputs(db, plan, order)
         plan, repeated = drop_repeats(db, plan, problem.data)
         manifest: dict[str, Any] = {
-            "key": "", "settings": task.settings, "shape": shape, "as_of": problem.data.as_of,
+            "key": "", "settings": order.settings, "shape": shape, "as_of": problem.data.as_of,
             "sources": [source.to_json() for source in sources],
             "inputs": {name: [file.to_json() for file in files] for name, files in inputs.items()},
             "features": {n: f.model_dump(mode="json") for n, f in plan.features.items()},
@@ -83,11 +83,11 @@ def renew(db: Database, task: Task, progress: Progress) -> None:
         unseen = manifest["later"]["after_as_of"]
         now = origins_of(plan.events, sources, Digests.make(db, plan, shape, inputs), unseen)
     names = {str(place): Path(source.path).name for place, source in enumerate(sources)}
-    work = plan_work(now, task.known.origins, task.window, names)
-    refuse_mixture(work, now, task.known.origins)
+    work = plan_work(now, order.known.origins, order.window, names)
+    refuse_mixture(work, now, order.known.origins)
     if not work.write and not work.link:
-        raise _no_rows(plan, task.window)
-    _make_folder(db, plan, task, manifest, work, now, progress)
+        raise _no_rows(plan, order.window)
+    _make_folder(db, plan, order, manifest, work, now, progress)
 
 
 def _shape(plan: Plan, settings: str) -> str:
@@ -98,15 +98,15 @@ def _shape(plan: Plan, settings: str) -> str:
 
 
 def _read_log(
-    db: Database, plan: Plan, task: Task, shape: str
-) -> list[Source]:
+    db: Database, plan: Plan, order: Order, shape: str
+) -> list[FileRecord]:
     """The log's files and what each gives; those that are known under this shape are not read."""
-    sources = number(task.listing.log, task.known.sources)
+    sources = number(order.listing.log, order.known.sources)
     places = {source.path: place for place, source in enumerate(sources) if not source.removed}
     db.execute(statement(
         "sources", numbers=exp.convert([*places.values()]), paths=exp.convert([*places])
     ))
-    same = task.known.manifest.get("shape") == shape
+    same = order.known.manifest.get("shape") == shape
     fresh = [s.path for s in sources if s.path in places and not (same and s.days is not None)]
     narrow(db, "log", fresh or plan.log.files[:1])  # side tables and events are checked in any case
     check_values(db, plan)
@@ -119,7 +119,7 @@ def _read_log(
     ]
 
 
-def _later(db: Database, plan: Plan, sources: Sequence[Source]) -> dict[str, dict[str, int]]:
+def _later(db: Database, plan: Plan, sources: Sequence[FileRecord]) -> dict[str, dict[str, int]]:
     """Impressions by day that are not seen at `as_of`, and those that are later than now."""
     held = {source.path: dict(source.days) for source in sources if source.days}
     as_of = plan.events.as_of
@@ -130,8 +130,8 @@ def _later(db: Database, plan: Plan, sources: Sequence[Source]) -> dict[str, dic
 
 
 def _read_inputs(
-    db: Database, plan: Plan, task: Task
-) -> dict[str, list[Source]]:
+    db: Database, plan: Plan, order: Order
+) -> dict[str, list[FileRecord]]:
     """The other files, side tables checked."""
     for side in plan.sides:
         if side.since is not None:
@@ -139,9 +139,9 @@ def _read_inputs(
             hold(db, side, [v.column for v in plan.values if v.table == side.table.name])
     check_sides(db, plan)
     inputs = {}
-    for name, states in task.listing.inputs.items():
+    for name, states in order.listing.inputs.items():
         rows = _rows(db, states)
-        files = take_all(states, task.known.inputs.get(name, []))
+        files = take_all(states, order.known.inputs.get(name, []))
         inputs[name] = [replace(file, rows=rows[file.path]) for file in files]
     return inputs
 
@@ -152,41 +152,41 @@ def _rows(db: Database, files: Iterable[str]) -> dict[str, int]:
 
 
 def _make_folder(
-    db: Database, plan: Plan, task: Task, manifest: dict[str, Any], work: Work,
+    db: Database, plan: Plan, order: Order, manifest: dict[str, Any], work: Work,
     now: Origins, progress: Progress,
 ) -> None:
-    sources = [Source.of(source) for source in manifest["sources"]]
+    sources = [FileRecord.of(source) for source in manifest["sources"]]
     db.execute(examples_view(plan))
     described = db.execute("DESCRIBE SELECT * EXCLUDE (_day) FROM examples").fetchall()
-    made_from = {d: now[d] for d in work.write} | {d: task.known.origins[d] for d in work.link}
+    made_from = {d: now[d] for d in work.write} | {d: order.known.origins[d] for d in work.link}
     files = {place: Path(source.path).name for place, source in enumerate(sources) if source.days}
     manifest |= {
         "key": digest([manifest["shape"], files, made_from]),
         "columns": {name: kind for name, kind, *_ in described},
         "made_from": dict(sorted(made_from.items())), "stale": work.stale,
     }
-    with write_folder(task.out, manifest) as folder, duck_errors(task.out):
+    with write_folder(order.out, manifest) as folder, engine_errors(order.out):
         for day in work.link:
-            link_day(day, task.out, folder)
+            link_day(day, order.out, folder)
         with naming_damage(db, plan.files):
-            days = _write_days(db, plan, task, work, sources, folder, progress)
-        days |= {day: task.known.manifest["days"][day] for day in work.link}
+            days = _write_days(db, plan, order, work, sources, folder, progress)
+        days |= {day: order.known.manifest["days"][day] for day in work.link}
         manifest["days"] = dict(sorted(days.items()))
-        manifest["warnings"] = warnings(task.problem, plan, manifest)
+        manifest["warnings"] = warnings(order.problem, plan, manifest)
         written = [file for day in manifest["days"] for file in day_files(folder, day)]
-        manifest["warnings"] += null_warnings(db, plan, task.problem.data, written)
-        task.listing.refuse_changes()
+        manifest["warnings"] += null_warnings(db, plan, order.problem.data, written)
+        order.listing.refuse_changes()
     report(work, days)
 
 
 def _write_days(
-    db: Database, plan: Plan, task: Task, work: Work, sources: Sequence[Source], folder: Path,
+    db: Database, plan: Plan, order: Order, work: Work, sources: Sequence[FileRecord], folder: Path,
     progress: Progress,
 ) -> dict[str, Any]:
     """Each written day's rows, labels, and rows without one in a side table."""
     held = {day: {s.path: s.days[day] for s in sources if s.days and day in s.days} for day in work.write}
     side_rows = sum(sum(_rows(db, side.table.files).values()) for side in plan.sides)
-    size = sys.maxsize if task.problem.data.engine == "spark" else max(SIZE, side_rows)
+    size = sys.maxsize if order.problem.data.engine == "spark" else max(SIZE, side_rows)
     parts = {day: pieces(day, held[day], day_folder(folder, day), size) for day in work.write}
     days = {}
     with (

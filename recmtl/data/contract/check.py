@@ -17,7 +17,7 @@ from recmtl.data.contract.kept import VALUES, Kept, day_keys
 from recmtl.data.contract.page import contract_page
 from recmtl.data.contract.report import Report, report_of
 from recmtl.data.contract.survey import survey
-from recmtl.data.duck import connect, duck_errors
+from recmtl.data.duck import connect, engine_errors
 from recmtl.data.engine import open_engine
 from recmtl.data.examples import Examples
 from recmtl.data.rates.states import rated
@@ -87,7 +87,7 @@ def _write(problem: Problem, examples: Path, manifest: Mapping[str, Any], out: P
     kept = Kept.open(out / REPORT, keys)
     with (
         closing(connect(problem.data.memory_limit, problem.spill)) as db,
-        closing(open_engine(problem, db)) as engine, duck_errors(examples),
+        closing(open_engine(problem, db)) as engine, engine_errors(examples),
     ):
         facts = survey(db, problem, examples, keys, kept, engine)
     checks = CHECKS if facts.sound else (types.check,)

@@ -7,7 +7,7 @@ from typing import cast
 from sqlglot import exp
 
 from recmtl.data.database import Answer, Database
-from recmtl.data.duck import duck_errors
+from recmtl.data.duck import engine_errors
 from recmtl.data.encoding.fitted import Fitted, Rows, owner_of
 from recmtl.data.encoding.hashing import Buckets
 from recmtl.data.encoding.layout import layout_of
@@ -87,7 +87,7 @@ class Fitter:
             rows = "rated"
             self._make("TABLE", rows, feature.inputs(name))  # joined once for all its scales
         for source, scale, transform in scales_of(name, feature):
-            with duck_errors(f"column {source!r}"):
+            with engine_errors(f"column {source!r}"):
                 self.scales[scale] = Scale.fit(self._db, source, transform, rows)
         return self.scales[name].known
 
@@ -106,7 +106,7 @@ class Fitter:
         ]
         found = parts[0] if len(parts) == 1 else exp.union(*parts, distinct=False)
         query = statement("vocabulary_count", occurrences=exp.paren(found).as_("occurrences"))
-        with duck_errors("the examples"):
+        with engine_errors("the examples"):
             counts = self._db.sql(query).to_arrow_table()
         return Vocabulary.from_counts(counts, options.min_count, options.max_size)
 
@@ -119,7 +119,7 @@ class Fitter:
         return min(int(self._run(query).fetchall()[0][0]) for query in queries)
 
     def _run(self, query: str) -> Answer:
-        with duck_errors("the examples"):
+        with engine_errors("the examples"):
             return self._db.execute(query)
 
 

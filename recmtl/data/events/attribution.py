@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from recmtl.data.database import Answer, Database
 from recmtl.data.events.outcomes import Events
-from recmtl.data.events.sources import Source
+from recmtl.data.events.sources import EventLog
 from recmtl.data.events.tally import Counts, Tally, aside, beside, merged, tallied
 from recmtl.data.logs.ahead import now
 from recmtl.data.logs.plan import Plan
@@ -51,7 +51,7 @@ def event_warnings(events: Events, counts: Mapping[str, Counts]) -> list[str]:
     return said
 
 
-def _causes(plan: Plan, source: Source) -> str:
+def _causes(plan: Plan, source: EventLog) -> str:
     """The statement that makes the view `causes`."""
     if any(source.event.of == other.name for other in plan.events.sources):
         return statement("attribute_chained", credited=_credited(source.event.of))
@@ -63,7 +63,7 @@ def _causes(plan: Plan, source: Source) -> str:
     return text(view)
 
 
-def _read_events(db: Database, plan: Plan, source: Source, zone: str | None) -> Tally:
+def _read_events(db: Database, plan: Plan, source: EventLog, zone: str | None) -> Tally:
     """Make the table `events` of those that can be credited; count all, and those that cannot."""
     as_of = exp.convert(plan.events.as_of) if plan.events.as_of else _END_OF_TIME
     reads = {
@@ -98,7 +98,7 @@ def _equal(db: Database, zone: str | None, columns: Iterable[str]) -> Answer:
     return db.execute(statement("attribute_equal", day=_day(column("_at", "events"), zone), whole=whole))
 
 
-def _credit(db: Database, source: Source, zone: str | None) -> Tally:
+def _credit(db: Database, source: EventLog, zone: str | None) -> Tally:
     """Make the table `credited_NAME` from `events` and `causes`; count what was credited and why not."""
     inherited = [_key(name) for name, value in source.lent.items() if value is None]
     _place(db, source, inherited)
@@ -116,7 +116,7 @@ def _credit(db: Database, source: Source, zone: str | None) -> Tally:
     return tallied(db.execute(statement("attribute_verdicts", day=day)))
 
 
-def _place(db: Database, source: Source, inherited: Iterable[str]) -> None:
+def _place(db: Database, source: EventLog, inherited: Iterable[str]) -> None:
     """Make the table `placed`, with the keys and the columns that events inherit of their causes."""
     keys = [_key(key.column) for key in source.keys]
     made = tree(
@@ -132,7 +132,7 @@ def _place(db: Database, source: Source, inherited: Iterable[str]) -> None:
     db.execute(text(made))
 
 
-def _outcome(source: Source) -> str:
+def _outcome(source: EventLog) -> str:
     made = tree(
         "attribute_outcome", outcome=exp.to_table(f"event_{source.name}"),
         credited=_credited(source.name),
@@ -146,13 +146,13 @@ def _outcome(source: Source) -> str:
     return text(made)
 
 
-def _whole(source: Source) -> exp.Expr:
+def _whole(source: EventLog) -> exp.Expr:
     """Nothing is lacking that crediting needs."""
     needed = [source.time, *(key.read for key in source.keys), *([source.id.read] if source.id else [])]
     return exp.paren(exp.and_(*(part.is_(exp.null()).not_() for part in needed)))
 
 
-def _same_keys(source: Source, left: str, right: str) -> exp.Expr:
+def _same_keys(source: EventLog, left: str, right: str) -> exp.Expr:
     return exp.and_(*(
         exp.EQ(this=column(name, left), expression=column(name, right))
         for name in (_key(key.column) for key in source.keys)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlglot import exp
 
 from recmtl.data.database import Database
-from recmtl.data.events.sources import Source, open_sources
+from recmtl.data.events.sources import EventLog, open_sources
 from recmtl.data.logs.files import Files
 from recmtl.data.logs.table import Table
 from recmtl.data.logs.values import Value
@@ -26,7 +26,7 @@ from recmtl.schema.times import in_utc
 class Events:
     """Opened sources, causes first; their keys in the log; and the time of which all is told."""
 
-    sources: tuple[Source, ...] = ()
+    sources: tuple[EventLog, ...] = ()
     keys: tuple[Value, ...] = ()
     as_of: datetime | None = None  # in UTC
 
@@ -41,7 +41,7 @@ class Events:
         return (*self.keys, *(value for source in self.sources for value in source.values))
 
     @property
-    def columns(self) -> dict[str, Source]:
+    def columns(self) -> dict[str, EventLog]:
         """Each column that impressions get, and its source."""
         return {c: source for source in self.sources for c in source.event.columns(source.name)}
 
@@ -108,7 +108,7 @@ class Events:
         return self.as_of - timedelta(seconds=max(horizon(name, events) for name in names))
 
 
-def _read(part: exp.Expr, owners: Mapping[str, Source]) -> exp.Expr:
+def _read(part: exp.Expr, owners: Mapping[str, EventLog]) -> exp.Expr:
     """A column of an event in place of one of the log."""
     if not isinstance(part, exp.Column) or part.name not in owners:
         return part

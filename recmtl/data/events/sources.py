@@ -21,7 +21,7 @@ _YEAR_9999 = 253_370_764_800  # seconds since 1970 at its begin
 
 
 @dataclass(frozen=True)
-class Source:
+class EventLog:
     """A log of events. `keys` are its own; `lent` are the columns that later sources are joined by.
 
     A lent column is a value of its own, or None where it is its cause's.
@@ -45,7 +45,7 @@ class Source:
 
 def open_sources(
     db: Database, problem: Problem, log: Table, files: Files
-) -> tuple[tuple[Source, ...], tuple[Value, ...]]:
+) -> tuple[tuple[EventLog, ...], tuple[Value, ...]]:
     """The sources, causes first, and what their keys are in the log.
 
     Raises RecmtlError for a column that is missing or has another type than its cause's.
@@ -68,10 +68,10 @@ def open_sources(
     return sources, tuple(_identity(log, key, where) for key in needed[IMPRESSION])
 
 
-def _source(name: str, event: Event, table: Table, needed: Iterable[str]) -> Source:
+def _source(name: str, event: Event, table: Table, needed: Iterable[str]) -> EventLog:
     where = f"data.events.{name}"
     lent = {c: _identity(table, c, where) if c in table.types else None for c in needed}
-    return Source(
+    return EventLog(
         name, event, table, _time(table, event, f"{where}.time"),
         _identity(table, event.id, f"{where}.id") if event.id else None,
         tuple(_identity(table, key, f"{where}.on") for key in event.keys),
@@ -99,7 +99,7 @@ def _identity(table: Table, name: str, where: str) -> Value:
     return values.identity(table.name, name, table.type_of(name, where), where)
 
 
-def _check_keys(source: Source, events: Mapping[str, Event], tables: Mapping[str, Table]) -> None:
+def _check_keys(source: EventLog, events: Mapping[str, Event], tables: Mapping[str, Table]) -> None:
     """Raise RecmtlError for a key that no cause has, or has as another kind of value."""
     where = f"data.events.{source.name}.on"
     causes = [*chain(source.name, events)[1:], IMPRESSION]

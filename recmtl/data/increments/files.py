@@ -17,7 +17,7 @@ States = Mapping[str, tuple[int, int]]  # path → bytes, time of the last chang
 
 
 @dataclass(frozen=True)
-class Source:
+class FileRecord:
     """A file that was read, and what it gave to which day; None before it is known."""
 
     path: str
@@ -38,7 +38,7 @@ class Source:
         return self.rows - sum(int(rows) for rows, *_ in (self.days or {}).values())
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> "Source":
+    def of(cls, record: Mapping[str, Any]) -> "FileRecord":
         """From a manifest."""
         days = record["days"]
         known = None if days is None else {day: Held(*held) for day, held in days.items()}
@@ -60,12 +60,12 @@ def refuse_changes(states: States) -> None:
             )
 
 
-def are_as_known(states: States, known: Iterable[Source]) -> bool:
+def are_as_known(states: States, known: Iterable[FileRecord]) -> bool:
     """Whether the files are those known, of the same sizes and times; nothing is read."""
     return dict(states) == {source.path: source.state for source in known if not source.removed}
 
 
-def take(path: str, state: tuple[int, int], old: Source | None) -> Source:
+def take(path: str, state: tuple[int, int], old: FileRecord | None) -> FileRecord:
     """The record of a file; what its content gave is remembered where the content is the same."""
     if old and old.state == state:
         return replace(old, path=path, removed=False)
@@ -73,7 +73,7 @@ def take(path: str, state: tuple[int, int], old: Source | None) -> Source:
     size, mtime = state
     if old and old.digest == digest:
         return replace(old, path=path, size=size, mtime=mtime, removed=False)
-    return Source(path, size, mtime, digest)
+    return FileRecord(path, size, mtime, digest)
 
 
 def _digest(path: str) -> str:
@@ -81,14 +81,14 @@ def _digest(path: str) -> str:
     return "/".join([content_digest(path), *(part for part in path.split("/")[:-1] if "=" in part)])
 
 
-def take_all(states: States, known: Sequence[Source]) -> list[Source]:
+def take_all(states: States, known: Sequence[FileRecord]) -> list[FileRecord]:
     """A record a file, in the order of the listing."""
     old = {source.path: source for source in known}
     with ThreadPoolExecutor() as pool:  # a digest lets other threads run
         return [*pool.map(lambda path: take(path, states[path], old.get(path)), states)]
 
 
-def number(states: States, known: Sequence[Source]) -> list[Source]:
+def number(states: States, known: Sequence[FileRecord]) -> list[FileRecord]:
     """The same for the log, whose files have numbers: their places, which later runs do not change.
 
     A file that was renamed keeps its number, one that is gone leaves an empty record, a new one gets

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recmtl.data.increments.days import Origins, Window
-from recmtl.data.increments.files import Source, States, are_as_known, refuse_changes
+from recmtl.data.increments.files import FileRecord, States, are_as_known, refuse_changes
 from recmtl.data.logs.files import find, find_inputs, look
 from recmtl.errors import RecmtlError
 from recmtl.folder import read_manifest
@@ -59,16 +59,17 @@ class Known:
         return cls(manifest, manifest.get("settings") == settings)
 
     @property
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[FileRecord]:
         """The log's files in the order of their numbers."""
-        return [Source.of(s) for s in self.manifest["sources"]] if self.same_settings else []
+        return [FileRecord.of(s) for s in self.manifest["sources"]] if self.same_settings else []
 
     @property
-    def inputs(self) -> dict[str, list[Source]]:
+    def inputs(self) -> dict[str, list[FileRecord]]:
         """The other files."""
         if not self.same_settings:
             return {}
-        return {name: [Source.of(s) for s in files] for name, files in self.manifest["inputs"].items()}
+        listed = self.manifest["inputs"].items()
+        return {name: [FileRecord.of(record) for record in files] for name, files in listed}
 
     @property
     def origins(self) -> Origins:

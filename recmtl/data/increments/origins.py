@@ -11,7 +11,7 @@ from recmtl.data.database import Database
 from recmtl.data.day_files import UNDATED
 from recmtl.data.events.outcomes import Events
 from recmtl.data.increments.days import Origins
-from recmtl.data.increments.files import Source
+from recmtl.data.increments.files import FileRecord
 from recmtl.data.increments.maturity import NONE, known_of_day
 from recmtl.data.logs.plan import Plan
 from recmtl.data.query import statement
@@ -30,7 +30,7 @@ class Digests:
     @classmethod
     def make(
         cls, db: Database, plan: Plan, shape: str,
-        inputs: Mapping[str, Sequence[Source]],
+        inputs: Mapping[str, Sequence[FileRecord]],
     ) -> "Digests":
         """Read the tables `event_NAME` of `attribute`, and `repeated`."""
         joins = {}
@@ -49,7 +49,7 @@ class Digests:
 
 
 def origins_of(
-    events: Events, sources: Sequence[Source], digests: Digests, unseen: Mapping[str, int]
+    events: Events, sources: Sequence[FileRecord], digests: Digests, unseen: Mapping[str, int]
 ) -> Origins:
     """The days that the log has at `as_of`, each with all that its examples depend on.
 

@@ -9,7 +9,7 @@ import duckdb
 from sqlglot import exp
 
 from recmtl.data.database import FAILURES, Database
-from recmtl.data.duck import duck_errors
+from recmtl.data.duck import engine_errors
 from recmtl.data.logs.files import attach
 from recmtl.data.logs.values import family
 from recmtl.data.query import expression, statement, text, tree
@@ -119,5 +119,5 @@ def narrow(db: Database, name: str, files: Iterable[str]) -> None:
         pattern = exp.convert(f"/{re.escape(key)}=([^/]*)/")
         value = expression("partition", "value", pattern=pattern)
         view.expression.select(exp.alias_(value, key, quoted=True), copy=False)
-    with duck_errors(name):
+    with engine_errors(name):
         db.execute(text(view))

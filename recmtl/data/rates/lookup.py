@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from sqlglot import exp
 
-from recmtl.data.duck import connect, duck_errors
+from recmtl.data.duck import connect, engine_errors
 from recmtl.data.query import column, dated, statement, text, tree
 from recmtl.data.rates.join import join, rows_need
 from recmtl.data.rates.opened import Rates
@@ -26,7 +26,7 @@ class Lookup:
         self.columns = [c for name, feature in users.items() for c in feature.inputs(name)]
         states, self._db = rates.states(users), connect(memory_limit)
         tables = {state: exp.to_table(f"held_{number}") for number, state in enumerate(states)}
-        with duck_errors(rates.folder):
+        with engine_errors(rates.folder):
             for state, table in tables.items():
                 files = dated(rates.files(state, [self.day]))
                 self._db.execute(statement("rates_hold", held=table, state=files))
@@ -40,7 +40,7 @@ class Lookup:
         """The table with the rates' columns; keys that the state lacks get the global rate."""
         place = pa.array(np.arange(table.num_rows, dtype=np.int64))
         self._db.register("piece", table.select(list(self.keys)).append_column("_row", place))
-        with duck_errors("the rates"):
+        with engine_errors("the rates"):
             found = self._db.sql(self._query).to_arrow_table()
         for name in self.columns:
             table = table.append_column(name, found[name])

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from recmtl.data.database import Database
 from recmtl.data.day_files import day_folder
-from recmtl.data.duck import duck_errors
+from recmtl.data.duck import engine_errors
 from recmtl.data.engine import open_engine
 from recmtl.data.examples import Examples
 from recmtl.data.logs.write import link_day
@@ -50,7 +50,7 @@ def write_rates(problem: Problem, examples: Examples, out: Path, progress: Progr
         if not is_current(out, manifest["key"]):
             with closing(open_engine(problem)) as db, write_folder(out, manifest) as folder:
                 changed = _link_unchanged(out, folder, manifest["days"])
-                with duck_errors(out), progress.track(len(states), "rates") as advance:
+                with engine_errors(out), progress.track(len(states), "rates") as advance:
                     for state in states if changed else ():
                         _tally(db, problem, examples, state, changed)
                         for day in changed:

@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from recmtl.data.duck import duck_errors
+from recmtl.data.duck import engine_errors
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import Examples
 from recmtl.data.storage.rare import RareIds
@@ -48,7 +48,7 @@ class Blocks:
         steps = [[day] for day in examples.days] if examples.rated(columns) else [None]
         for days in steps:
             query = examples.select(self._problem.data.split, part, columns, days)
-            with duck_errors("the examples"):
+            with engine_errors("the examples"):
                 for batch in db.sql(query).to_arrow_reader(BLOCK_ROWS):
                     yield pa.Table.from_batches([batch])
 

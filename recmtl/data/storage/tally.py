@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 from sqlglot import exp
 
-from recmtl.data.duck import duck_errors
+from recmtl.data.duck import engine_errors
 from recmtl.data.examples import PARTS, Examples
 from recmtl.data.query import column, statement
 from recmtl.errors import RecmtlError
@@ -93,5 +93,5 @@ class Counter:
         )
 
     def _run(self, query: str) -> duckdb.DuckDBPyConnection:
-        with duck_errors("the examples"):
+        with engine_errors("the examples"):
             return self._db.execute(query)
