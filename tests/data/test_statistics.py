@@ -54,7 +54,8 @@ def test_missing_values_are_zero_with_an_indicator() -> None:
 @pytest.mark.parametrize("transform", ["standardise", "log1p", "quantile", "none"])
 def test_constants_and_columns_without_values_stay_finite(transform: str) -> None:
     constant = fitted([2.0, 2.0], transform).apply(np.array([2.0]))[0]
-    assert constant.tolist() == ([2, 0] if transform == "none" else [0, 0])
+    # the engine's logarithm may differ from numpy's in the last bit
+    assert constant.tolist() == pytest.approx([2 if transform == "none" else 0, 0], abs=1e-12)
     empty = fitted([None, None], transform)
     assert empty.known == 0
     assert empty.apply(np.array([7.0, np.nan])).tolist() == [[0, 0], [0, 1]]
