@@ -18,7 +18,7 @@ def test_kuairand(logs: Path, tmp_path: Path) -> None:
     made = contract.read_report(tmp_path / "contract")
     assert made["levels"]["error"] == 0
     assert found(made, "duplicates")[0] == (
-        "warning", "4,390 rows (2.56 %) equal to another row in every column",
+        "warning", "4,390 rows (2.56 %) equal to another row in every column; 10 days in all",
     )
     assert found(made, "funnel", "long_view")[0][0] == "note"
     assert found(made, "funnel", "long_view")[0][1].startswith("169 of 53,544 (0.316 %) have click = 0")

@@ -1,0 +1,142 @@
+"""How near a training step comes to the sum of its products and look-ups at this machine's rates.
+
+    python benchmarks/floor.py CONFIG OUT [--model mmoe] [--precision fp32] [--rounds 15]
+
+OUT holds the shards of CONFIG (`recmtl ingest`, `recmtl encode`). Each product of each layer, forward
+and backward, is measured alone at its own shape with torch's own operators, and so are the gather of a
+batch's rows, the sort of them, and a copy of those touched; their medians add up to the floor. Steps on
+batches from the shards are measured in turns with them, so that both meet the same machine. Loader and
+the optimizer's arithmetic are left out of the floor.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from recmtl.batch import Batch
+from recmtl.data.loader import Loader
+from recmtl.data.shards import Shards
+from recmtl.experiment import Experiment
+from recmtl.kernels import engine
+from recmtl.learn.fit import _parameters, _step
+from recmtl.learn.optim import build_optimizers
+from recmtl.run import Run, _model
+
+BATCHES = 2
+
+
+@dataclass
+class Part:
+    """One operation at one shape, `times` of it in a step."""
+
+    name: str
+    call: Callable[[], object]
+    operations: float  # floating-point operations, or bytes
+    unit: str
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        self.seconds: list[float] = []
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def products(name: str, weight: Tensor, rows: int, dtype: torch.dtype, times: int) -> Iterator[Part]:
+    """Forward, the gradient of the input, and that of the weight (outputs, inputs)."""
+    outputs, inputs = weight.shape
+    x, g = torch.randn(rows, inputs).to(dtype), torch.randn(rows, outputs).to(dtype)
+    w = torch.randn(outputs, inputs).to(dtype)
+    work = 2.0 * rows * inputs * outputs
+    shape = f"{name}: {rows} × {inputs} × {outputs}"
+    yield Part(f"{shape}, forward", lambda: torch.mm(x, w.t()), work, "GFLOP/s", times)
+    yield Part(f"{shape}, input's gradient", lambda: torch.mm(g, w), work, "GFLOP/s", times)
+    yield Part(f"{shape}, weight's gradient", lambda: torch.mm(g.t(), x), work, "GFLOP/s", times)
+
+
+def dense_parts(model: nn.Module, rows: int, dtype: torch.dtype) -> Iterator[Part]:
+    """The products of every weight of the dense part, equal shapes counted."""
+    shapes: dict[tuple[int, ...], list[str]] = {}
+    weights = {n: p for n, p in model.named_parameters() if p.ndim == 2 and "tables" not in n}
+    for name, weight in weights.items():
+        shapes.setdefault(tuple(weight.shape), []).append(name)
+    for names in shapes.values():
+        yield from products(names[0], weights[names[0]], rows, dtype, len(names))
+
+
+def table_parts(table: Tensor, batch: Batch) -> list[Part]:
+    """What the batch reads of a table, the order of its rows, and those touched read and written once."""
+    rows = batch.rows.reshape(-1)
+    touched = table.index_select(0, rows.unique())
+    into = torch.empty_like(touched)
+    read, kept = (float(tensor.numel() * 4) for tensor in (table.index_select(0, rows), touched))
+    return [
+        Part(f"gather of {len(rows):,} rows", lambda: table.index_select(0, rows), read, "GB/s"),
+        Part(f"sort of {len(rows):,} rows", rows.sort, len(rows) * 4.0, "GB/s"),
+        Part(f"copy of {len(touched):,} rows", lambda: into.copy_(touched), 2 * kept, "GB/s", 2),
+    ]
+
+
+def measure(
+    parts: list[Part], step: Callable[[Batch], object], batches: list[Batch], rounds: int
+) -> float:
+    """Fill the parts' seconds, in turns with steps; the step's median."""
+    taken = []
+    for number in range(rounds + 1):
+        for part in parts:
+            start = time.perf_counter()
+            part.call()
+            if number:
+                part.seconds.append(time.perf_counter() - start)
+        for batch in batches:
+            start = time.perf_counter()
+            step(batch)
+            if number:
+                taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def table(parts: list[Part], step: float) -> str:
+    lines = ["| part of a step | times | ms each | rate |", "|---|---|---|---|"]
+    for part in parts:
+        rate = part.operations / part.median / 1e9
+        lines.append(f"| {part.name} | {part.times} | {part.median * 1e3:.2f} | {rate:.0f} {part.unit} |")
+    floor = sum(part.median * part.times for part in parts)
+    lines.append(f"| **floor** | | **{floor * 1e3:.1f}** | |")
+    lines.append(f"| **step** | | **{step * 1e3:.1f}** | {floor / step:.0%} of the floor's rate |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--model", default="mmoe")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--rounds", type=int, default=15)
+    chosen = parser.parse_args()
+    experiment = Experiment.read(chosen.config)
+    config = experiment.train.model_copy(update={"precision": chosen.precision})
+    train = Shards.open(chosen.out / "shards" / "train")
+    model, objective = _model(Run(experiment, chosen.model, 1, chosen.out), train)
+    step = _step(model, objective, build_optimizers(*_parameters(model), config), config)
+    source = Loader(train, config.batch_size, seed=1).batches(1)
+    batches = [next(source) for _ in range(BATCHES)]
+    dtype = torch.float32 if chosen.precision == "fp32" else torch.bfloat16
+    parts = list(dense_parts(model, config.batch_size, dtype))
+    for weights in _parameters(model)[0]:
+        parts += table_parts(weights.detach(), batches[0])
+    taken = measure(parts, step, batches, chosen.rounds)
+    print(f"{chosen.model}, {chosen.precision}, batch {config.batch_size}, loops: {engine()}\n")
+    print(table(parts, taken))
+
+
+if __name__ == "__main__":
+    main()
