@@ -78,13 +78,13 @@ def _said(file: Path) -> Any:
 
 
 def _own_aside(said: Any, name: str = "") -> Any:
-    """Without what is an engine's own: names and sizes of files, its hash of credited events, and the
-    digests that this one goes into."""
+    """Without what is an engine's own: names and sizes of files, its hashes of credited events and of
+    repeated rows, and the digests that these go into."""
     if isinstance(said, list):
         return [_own_aside(each) for each in said]
     if not isinstance(said, dict):
         return said
-    if name == "credited":
+    if name == "credited" or (name == "repeated" and all(isinstance(t, str) for t in said.values())):
         return {source: text.partition(" ")[0] for source, text in said.items()}
     return {
         key: "" if isinstance(value, str) and _is_digest(key, value) else _own_aside(value, key)
