@@ -79,7 +79,7 @@ def fit(
     yield from standing.past
 
     def save() -> None:
-        if keep.due(standing.steps, group):
+        if keep.due(group):
             keep.save(standing, model, optimizers, group)
 
     while standing.epoch <= config.epochs and standing.waited < config.patience:

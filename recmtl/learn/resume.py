@@ -62,11 +62,12 @@ class Checkpoints:
     def __init__(self, folder: Path, key: str, every: int) -> None:
         self.best = folder / "best.safetensors"
         self._last, self._key, self._every = folder / "checkpoint", key, every
-        self._cost, self._written = 0.0, time.perf_counter()
+        self._steps, self._cost, self._written = 0, 0.0, time.perf_counter()
 
-    def due(self, steps: int, group: Group = ALONE) -> bool:
-        """Whether one may be written after so many steps of an epoch; all processes say the same."""
-        if steps % self._every:
+    def due(self, group: Group = ALONE) -> bool:
+        """Whether one is to be written after this step, the next one; all processes say the same."""
+        self._steps += 1  # of all epochs: one may be shorter than the distance of two checkpoints
+        if self._steps % self._every:
             return False
         return group.agreed(time.perf_counter() - self._written >= self._cost / COST)
 

@@ -88,6 +88,13 @@ def test_one_checkpoint_is_kept_and_one_of_another_key_passed_over(tmp_path: Pat
     assert Checkpoints(tmp_path, "other", 1).restore(model, []) is None
 
 
+def test_an_epoch_may_be_shorter_than_the_distance_of_two(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        trained(tmp_path, every=5, after=6)  # four batches an epoch
+    standing = read_manifest(tmp_path / "checkpoint")["standing"]
+    assert (standing["epoch"], standing["steps"]) == (2, 1)
+
+
 def test_checkpoints_lie_further_apart_where_they_cost_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,9 +102,9 @@ def test_checkpoints_lie_further_apart_where_they_cost_much(
     monkeypatch.setattr(resume, "COST", 0.02)
     monkeypatch.setattr(resume.time, "perf_counter", lambda: next(clock))
     keep = Checkpoints(tmp_path, "key", every=5)
-    assert not keep.due(4) and keep.due(5)
+    assert [keep.due() for _ in range(5)] == [False] * 4 + [True]
     keep.save(Standing(), nn.Linear(1, 1), [])  # took 3 s: at most one in 150 s
-    assert not keep.due(10) and not keep.due(15) and keep.due(20)
+    assert [keep.due() for _ in range(15)] == [False] * 14 + [True]
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
