@@ -16,7 +16,7 @@ from recmtl.folder import is_current, read_manifest, write_folder
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.group import ALONE, Group
 
-COST = 0.02  # of the training time: checkpoints that take longer are written more rarely
+COST = 0.015  # of the training time: checkpoints that take longer are written more rarely
 TENSORS = "state.safetensors"
 
 
