@@ -4,10 +4,13 @@ On CPU, in fp32 and bf16, they run in C++ (`loops.cpp`), compiled at first use w
 elsewhere, in torch's own operators. Both give the same up to the order of sums.
 """
 
-from recmtl.kernels.dense import clipped_product, masked, mix, unmix
+from recmtl.kernels.dense import clipped_product, masked, mix, side_by_side, unmix
 from recmtl.kernels.library import engine
+from recmtl.kernels.memory import keep_freed_memory
+from recmtl.kernels.products import weight_gradient
 from recmtl.kernels.table import Reads, adagrad, look_up, merge
 
 __all__ = [
-    "Reads", "adagrad", "clipped_product", "engine", "look_up", "masked", "merge", "mix", "unmix",
+    "Reads", "adagrad", "clipped_product", "engine", "keep_freed_memory", "look_up", "masked", "merge",
+    "mix", "side_by_side", "unmix", "weight_gradient",
 ]

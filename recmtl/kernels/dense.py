@@ -6,23 +6,28 @@ import torch
 from torch import Tensor
 
 from recmtl.kernels.library import SUFFIX, fits, run
+from recmtl.kernels.products import product
 
 
 def clipped_product(x: Tensor, layer: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """relu(x Wᵀ + b): each pair (W, b) of the layer over its part of the columns, into its part."""
-    count = len(layer)
-    out = x.new_empty(len(x), sum(len(weight) for weight, _ in layer))
-    own = fits(out)
-    parts = zip(layer, x.chunk(count, 1), out.chunk(count, 1), strict=True)
-    for (weight, bias), part, into in parts:
-        if own:
-            torch.mm(part, weight.t(), out=into)
-        else:
-            torch.addmm(bias, part, weight.t(), out=into)
-    if not own:
-        return out.relu_()
+    if not fits(x):
+        return _clipped_by_torch(x, layer)
+    weights = [weight for weight, _ in layer]
+    out = side_by_side(x, weights)
     bias = torch.cat([bias for _, bias in layer]).float()
     run(f"add_and_clip_{SUFFIX[out.dtype]}", out, bias, *out.shape)
+    return out
+
+
+def side_by_side(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """x Wᵀ: each weight (outputs, inputs) over its part of the columns of x (B, …), into its part."""
+    if len(weights) == 1:
+        return product(x, weights[0])
+    out = x.new_empty(len(x), sum(len(weight) for weight in weights))
+    ends = torch.split(out, [len(weight) for weight in weights], 1)
+    for weight, part, into in zip(weights, x.chunk(len(weights), 1), ends, strict=True):
+        product(part, weight, into)
     return out
 
 
@@ -40,6 +45,14 @@ def masked(gradient: Tensor, activation: Tensor, scale: float) -> tuple[Tensor, 
     if scale != 1.0:
         out.mul_(scale)
     return out, out.sum(0)
+
+
+def _clipped_by_torch(x: Tensor, layer: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    out = x.new_empty(len(x), sum(len(weight) for weight, _ in layer))
+    parts = zip(layer, x.chunk(len(layer), 1), out.chunk(len(layer), 1), strict=True)
+    for (weight, bias), part, into in parts:
+        torch.addmm(bias, part, weight.t(), out=into)
+    return out.relu_()
 
 
 def mix(gates: Tensor, experts: Tensor) -> tuple[Tensor, ...]:

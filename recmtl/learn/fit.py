@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recmtl.batch import Batch, Output
 from recmtl.errors import RecmtlError
+from recmtl.kernels import keep_freed_memory
 from recmtl.learn.checkpoint import load_weights, save_weights
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.group import ALONE, Group
@@ -73,6 +74,7 @@ def fit(
     Raises RecmtlError at the first loss that is NaN or infinite, with step, task and source rows.
     """
     group = parts.group
+    keep_freed_memory()
     optimizers = build_optimizers(*_parameters(model), config)
     step = _step(model, objective, optimizers, config, group)
     standing = keep.restore(model, optimizers, group) or Standing()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from recmtl.kernels import clipped_product, masked, mix, unmix
+from recmtl.kernels import clipped_product, masked, mix, side_by_side, unmix, weight_gradient
 
 Layer = Sequence[tuple[Tensor, Tensor]]  # weight (out, in) and bias (out,): of all chains, or of each
 
@@ -105,12 +105,6 @@ def _through(
     gradient: Tensor, x: Tensor, weights: Sequence[Tensor], last: bool
 ) -> tuple[Tensor, list[Tensor]]:
     """The gradient of a layer's input, unless it is the last one needed, and of its weights."""
-    count = len(weights)
-    below = gradient if last else torch.empty_like(x)
-    found = []
-    parts = zip(weights, gradient.chunk(count, 1), x.chunk(count, 1), below.chunk(count, 1), strict=True)
-    for weight, part, inputs, into in parts:
-        found.append(part.t() @ inputs)
-        if not last:
-            torch.mm(part, weight, out=into)
-    return below, found
+    parts = zip(gradient.chunk(len(weights), 1), x.chunk(len(weights), 1), strict=True)
+    found = [weight_gradient(part, inputs) for part, inputs in parts]
+    return gradient if last else side_by_side(gradient, [w.t() for w in weights]), found
