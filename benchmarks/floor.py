@@ -24,8 +24,9 @@ from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
 from recmtl.kernels import engine
-from recmtl.learn.fit import _parameters, _step
+from recmtl.learn.group import ALONE
 from recmtl.learn.optim import build_optimizers
+from recmtl.learn.step import make_step, parameters
 from recmtl.run import Run, _model
 
 BATCHES = 2
@@ -126,12 +127,12 @@ def main() -> None:
     config = experiment.train.model_copy(update={"precision": chosen.precision})
     train = Shards.open(chosen.out / "shards" / "train")
     model, objective = _model(Run(experiment, chosen.model, 1, chosen.out), train)
-    step = _step(model, objective, build_optimizers(*_parameters(model), config), config)
+    step = make_step(model, objective, build_optimizers(*parameters(model), config), config, ALONE)
     source = Loader(train, config.batch_size, seed=1).batches(1)
     batches = [next(source) for _ in range(BATCHES)]
     dtype = torch.float32 if chosen.precision == "fp32" else torch.bfloat16
     parts = list(dense_parts(model, config.batch_size, dtype))
-    for weights in _parameters(model)[0]:
+    for weights in parameters(model)[0]:
         parts += table_parts(weights.detach(), batches[0])
     taken = measure(parts, step, batches, chosen.rounds)
     print(f"{chosen.model}, {chosen.precision}, batch {config.batch_size}, loops: {engine()}\n")

@@ -1,6 +1,6 @@
 """The messages between the parts: Layout, Batch, Embedded, Output. They hold, they do not act."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,7 @@ class Batch:
     lists: Mapping[str, Ragged]
     labels: Mapping[str, "Tensor"]  # (B,) float32 each
     weight: "Tensor"  # (B,) float32
-    origin: "Tensor"  # (B, 2) source file and row in it; stays on the CPU
+    origin: "Tensor"  # (B, 2) source file and row in it
     whole: int | None = None  # rows of the batch that this is one process's part of
 
     def __len__(self) -> int:
@@ -83,26 +83,24 @@ class Batch:
         return len(self) if self.whole is None else self.whole
 
     def to(self, device: "torch.device") -> "Batch":
-        def move(t: "Tensor") -> "Tensor":
-            return t.to(device, non_blocking=True)
-
-        return replace(
-            self,
-            rows=move(self.rows), dense=move(self.dense), weight=move(self.weight),
-            lists={n: Ragged(move(r.values), move(r.offsets)) for n, r in self.lists.items()},
-            labels={n: move(t) for n, t in self.labels.items()},
-        )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def tensors(self) -> Iterator["Tensor"]:
+        """Every tensor, in an order that is the same for batches of one layout."""
+        yield from (self.rows, self.dense, self.weight, self.origin, *self.labels.values())
+        for ragged in self.lists.values():
+            yield from (ragged.values, ragged.offsets)
+
+    def _each(self, change: Callable[["Tensor"], "Tensor"]) -> "Batch":
         return replace(
             self,
-            rows=self.rows.pin_memory(), dense=self.dense.pin_memory(),
-            weight=self.weight.pin_memory(),
-            lists={
-                n: Ragged(r.values.pin_memory(), r.offsets.pin_memory())
-                for n, r in self.lists.items()
-            },
-            labels={n: t.pin_memory() for n, t in self.labels.items()},
+            rows=change(self.rows), dense=change(self.dense), weight=change(self.weight),
+            origin=change(self.origin),
+            labels={name: change(label) for name, label in self.labels.items()},
+            lists={n: Ragged(change(r.values), change(r.offsets)) for n, r in self.lists.items()},
         )
 
 

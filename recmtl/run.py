@@ -27,16 +27,17 @@ from recmtl.experiment import Experiment
 from recmtl.folder import digest, file_digest, is_current, locked, read_manifest, write_folder
 from recmtl.kernels import engine
 from recmtl.learn.epoch import Epoch
-from recmtl.learn.fit import Objective, Parts, fit
+from recmtl.learn.fit import Parts, fit
 from recmtl.learn.group import Group, join
 from recmtl.learn.predict import Predictions, predict
 from recmtl.learn.resume import Checkpoints
+from recmtl.learn.step import Objective
 from recmtl.learn.tasks import statistics
 from recmtl.model.multitask import MultiTask, build_model, parameter_count
 from recmtl.page import save_figure
 from recmtl.progress import SILENT, Progress
 from recmtl.schema.contract import Contract
-from recmtl.seed import seed_everything
+from recmtl.seed import seed_everything, sums_in_order
 
 EVALUATION_BATCH = 16384  # larger than a training step's: nothing is kept for a backward pass
 
@@ -115,13 +116,16 @@ def train_run(
     """
     key, group = run.key(prepared.digest), join(device)
     training = _Training(run, prepared, device, group)
-    if not group.first:
-        if group.agreed(False):
-            training.along()
-        return
-    with locked(run.folder):
-        if group.agreed(not is_current(run.folder, key)):
-            training.write(listen, progress)
+    if ":" in device:
+        torch.cuda.set_device(device)
+    with sums_in_order(run.experiment.train.deterministic and device != "cpu"):
+        if not group.first:
+            if group.agreed(False):
+                training.along()
+            return
+        with locked(run.folder):
+            if group.agreed(not is_current(run.folder, key)):
+                training.write(listen, progress)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class _Training:
         model, fitting = self._fit(progress)
         manifest: dict[str, Any] = {
             "key": run.key(prepared.digest), "model": run.model, "seed": run.seed, "epochs": [],
-            "device": self.device, "kernels": engine(), "parameters": parameter_count(model),
+            "device": self.device, "kernels": engine(self.device), "parameters": parameter_count(model),
         }
         with write_folder(run.folder, manifest) as folder:
             for epoch in fitting:

@@ -1,7 +1,10 @@
 """The one door for randomness: a seed and the names of what it is for give an own stream."""
 
 import hashlib
+import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -25,3 +28,18 @@ def seed_everything(seed: int, *names: object) -> None:
     random.seed(value)
     np.random.seed(value % 2**32)
     torch.manual_seed(value)
+
+
+@contextmanager
+def sums_in_order(wanted: bool) -> Iterator[None]:
+    """Where `wanted`, a GPU takes every sum in an order that is the same in each run, which is slower."""
+    import torch
+
+    before = torch.are_deterministic_algorithms_enabled()
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -52,7 +52,8 @@ def test_two_processes_have_the_curve_of_one_with_the_doubled_batch(shop: Path) 
     assert len(curves[0]) == len(curves[1]) == 3
     for alone, together in zip(*curves, strict=True):
         for name, value in alone["metrics"].items():
-            assert together["metrics"][name] == pytest.approx(value, rel=1e-4, abs=1e-4), name
+            slack = 1e-3 if name.startswith("auc") else 1e-4  # rounding turns a pair of near ties round
+            assert together["metrics"][name] == pytest.approx(value, rel=slack, abs=slack), name
         assert together["gates"]["ctr"]["rows"] == alone["gates"]["ctr"]["rows"]
         assert together["gates"]["ctr"]["mean"] == pytest.approx(alone["gates"]["ctr"]["mean"], abs=1e-4)
     weights = [load_file(folder / "bundle" / "weights.safetensors") for folder in (one, two)]

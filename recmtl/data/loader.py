@@ -9,7 +9,8 @@ import torch
 from recmtl.batch import Batch, Ragged
 from recmtl.data.shards import Shards
 from recmtl.data.storage.prefetch import prefetched
-from recmtl.data.storage.rowfiles import Rows
+from recmtl.data.storage.resident import Resident, fits_on
+from recmtl.data.storage.rowfiles import Rows, size_of
 from recmtl.seed import numpy_generator
 
 BLOCK_ROWS = 1 << 12  # read as they lie on disk
@@ -26,6 +27,9 @@ class Loader:
     `part` = (i, n) gives the share of the i-th of n processes: an n-th of each shuffled batch, which
     then has n · batch_size rows, so that all have equally many batches, though the last may be empty;
     of rows in order a stretch.
+
+    On a GPU whose memory has room for them, all rows lie there from the first epoch on; else batches
+    are copied to it while those before them are used. `resident`, where it is set, decides.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class Loader:
             {name: np.asarray(matrix) for name, matrix in content.matrices.items()},
             {name: (np.asarray(v), np.asarray(o)) for name, (v, o) in content.lists.items()},
         )
+        self.resident: bool | None = None
+        self._there: Resident | None = None
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -50,24 +56,34 @@ class Loader:
 
         An exception in the background is raised here.
         """
-        made = self._in_order(skip) if self._seed is None else self._shuffled(self._seed, epoch, skip)
-        on_device = self._device.type != "cpu"
-        for batch in prefetched(made, AHEAD):
-            yield batch.to(self._device) if on_device else batch
+        chosen = self._in_order(skip) if self._seed is None else self._shuffled(self._seed, epoch, skip)
+        if self.resident is None:
+            self.resident = fits_on(self._device, size_of(self._content))
+        if self.resident:
+            for places, whole in prefetched(chosen, AHEAD):
+                yield self._rows_there().batch(places, whole)
+            return
+        made = prefetched((self._batch(places, whole) for places, whole in chosen), AHEAD)
+        yield from made if self._device.type == "cpu" else _moved(made, self._device)
 
-    def _in_order(self, skip: int) -> Iterator[Batch]:
+    def _rows_there(self) -> Resident:
+        if self._there is None:
+            self._there = Resident(self._content, self._shards.layout.labels, self._device)
+        return self._there
+
+    def _in_order(self, skip: int) -> Iterator[tuple[np.ndarray, int | None]]:
         begin, end = (len(self._shards) * (self._part[0] + i) // self._part[1] for i in (0, 1))
         for first in range(begin + skip * self._size, max(end, begin + 1), self._size):
-            yield self._batch(self._content.slice(first, min(first + self._size, end)))
+            yield np.arange(first, min(first + self._size, end)), None
 
-    def _shuffled(self, seed: int, epoch: int, skip: int) -> Iterator[Batch]:
+    def _shuffled(self, seed: int, epoch: int, skip: int) -> Iterator[tuple[np.ndarray, int | None]]:
         generator = numpy_generator(seed, "loader", epoch)
         own, count = self._part
         for places in islice(_places(len(self._shards), self._size * count, generator), skip, None):
-            mine = np.array_split(places, count)[own]
-            yield self._batch(self._content.take(mine), len(places))
+            yield np.array_split(places, count)[own], len(places)
 
-    def _batch(self, rows: Rows, whole: int | None = None) -> Batch:
+    def _batch(self, places: np.ndarray, whole: int | None) -> Batch:
+        rows = self._content.take(places)
         tensors = {name: torch.from_numpy(matrix) for name, matrix in rows.matrices.items()}
         labels = torch.from_numpy(np.ascontiguousarray(rows.matrices["labels"].T))
         batch = Batch(
@@ -80,6 +96,28 @@ class Loader:
             origin=tensors["origin"], whole=whole,
         )
         return batch.pin_memory() if self._device.type == "cuda" else batch
+
+
+def _moved(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+    """Each batch on the GPU, copied there while the one before it is used."""
+    copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    before: tuple[Batch, torch.cuda.Event] | None = None
+    for batch in batches:
+        with torch.cuda.stream(copying):
+            after = batch.to(device), copying.record_event()
+        if before is not None:
+            yield _arrived(*before)
+        before = after
+    if before is not None:
+        yield _arrived(*before)
+
+
+def _arrived(batch: Batch, copied: "torch.cuda.Event") -> Batch:
+    stream = torch.cuda.current_stream()
+    stream.wait_event(copied)
+    for tensor in batch.tensors():
+        tensor.record_stream(stream)  # its memory is not given to a later copy while it is read here
+    return batch
 
 
 def _places(count: int, size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:

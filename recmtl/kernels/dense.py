@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from recmtl.kernels.library import SUFFIX, fits, run
+from recmtl.kernels.library import SUFFIX, fits, on_gpu, run
 from recmtl.kernels.products import product
 
 
@@ -37,6 +37,10 @@ def masked(gradient: Tensor, activation: Tensor, scale: float) -> tuple[Tensor, 
     ReLU and dropout leave 0 where they let nothing through; dropout has multiplied the rest by `scale`.
     """
     gradient = gradient.contiguous()
+    if on_gpu(gradient, activation):
+        from recmtl.kernels import gpu
+
+        return gpu.masked(gradient, activation, scale)
     if fits(gradient, activation):
         out, bias = torch.empty_like(gradient), gradient.new_empty(gradient.shape[1], dtype=torch.float32)
         run(f"mask_{SUFFIX[out.dtype]}", gradient, activation, out, bias, scale, *out.shape)
@@ -59,6 +63,10 @@ def mix(gates: Tensor, experts: Tensor) -> tuple[Tensor, ...]:
     """Σ_k gates[:, t, k] · experts[:, k] for each task t: (B, T, K), (B, K · H) → T times (B, H)."""
     rows, tasks, count = gates.shape
     width = experts.shape[1] // count
+    if on_gpu(gates, experts):
+        from recmtl.kernels import gpu
+
+        return gpu.mix(gates, experts)
     if fits(gates, experts):
         out = [experts.new_empty(rows, width) for _ in range(tasks)]
         run(f"mix_{SUFFIX[experts.dtype]}", gates, experts, out, rows, tasks, count, width)
@@ -73,6 +81,10 @@ def unmix(
     rows, tasks, count = gates.shape
     width = experts.shape[1] // count
     given = [gradient.contiguous() for gradient in gradients]
+    if on_gpu(gates, experts, *given):
+        from recmtl.kernels import gpu
+
+        return gpu.unmix(given, gates, experts, scale)
     if fits(gates, experts, *given):
         out, of_gates = torch.empty_like(experts), torch.empty_like(gates)
         bias = experts.new_empty(experts.shape[1], dtype=torch.float32)

@@ -1,4 +1,7 @@
-"""`loops.cpp`, compiled once for this processor and loaded; a call gives it tensors and sizes."""
+"""Which loops run where; `loops.cpp`, compiled once for this processor and loaded.
+
+A call of a C++ loop gives it tensors and sizes.
+"""
 
 import ctypes
 import hashlib
@@ -8,6 +11,7 @@ import subprocess
 import tempfile
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -22,8 +26,14 @@ SUFFIX = {torch.float32: "f32", torch.bfloat16: "b16", torch.int32: "i32", torch
 Argument = Tensor | list[Tensor] | int | float
 
 
-def engine() -> str:
-    """What runs the loops on CPU: "native", or "torch" where no compiler made them or SWITCH says so."""
+def engine(device: str = "cpu") -> str:
+    """What runs the loops: "native" on CPU, "triton" on a GPU, else "torch", whose operators do it too.
+
+    "torch" where no compiler made them, there is no Triton, SWITCH says so, or sums on a GPU have to come
+    out the same in every run (torch.use_deterministic_algorithms).
+    """
+    if device.startswith("cuda"):
+        return "triton" if _may_use_triton() else "torch"
     return "native" if _library() else "torch"
 
 
@@ -33,6 +43,13 @@ def fits(*tensors: Tensor) -> bool:
         t.device.type == "cpu" and t.dtype in (torch.float32, torch.bfloat16) and t.is_contiguous()
         for t in tensors
     ) and _library() is not None
+
+
+def on_gpu(*tensors: Tensor) -> bool:
+    """Whether the Triton loops take these: on a GPU, fp32 or bf16, in C order."""
+    return all(
+        t.is_cuda and t.dtype in (torch.float32, torch.bfloat16) and t.is_contiguous() for t in tensors
+    ) and _may_use_triton()
 
 
 def run(name: str, *arguments: Argument, threads: bool = True) -> int:
@@ -53,6 +70,15 @@ def _given(argument: Argument) -> object:
     if isinstance(argument, list):
         return (ctypes.c_void_p * len(argument))(*(tensor.data_ptr() for tensor in argument))
     return ctypes.c_float(argument) if isinstance(argument, float) else ctypes.c_int64(argument)
+
+
+def _may_use_triton() -> bool:
+    return _has_triton() and not torch.are_deterministic_algorithms_enabled()
+
+
+@cache
+def _has_triton() -> bool:
+    return os.environ.get(SWITCH) != "torch" and find_spec("triton") is not None
 
 
 @cache

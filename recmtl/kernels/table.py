@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recmtl.batch import Ragged
-from recmtl.kernels.library import SUFFIX, fits, run
+from recmtl.kernels.library import SUFFIX, fits, on_gpu, run
 
 ENTRY_BYTES = 16  # of `Entry` in loops.cpp
 
@@ -40,7 +40,11 @@ def look_up(table: Tensor, reads: Reads, first: int, out: Tensor) -> None:
                 out[:, into:], out.stride(0), size)
         return
     columns = table[:, first : first + width]
-    if slots:
+    if slots and on_gpu(table, out):
+        from recmtl.kernels import gpu
+
+        gpu.gather(table, first, width, reads.rows, out[:, reads.into :])
+    elif slots:
         found = columns.index_select(0, reads.rows.reshape(-1))
         out[:, reads.into : reads.into + slots * width] = found.view(size, -1)
     for ragged, into in reads.lists:
@@ -51,19 +55,27 @@ def merge(gradients: Sequence[Tensor], reads: Reads, table_rows: int) -> tuple[T
     """The gradient of a table from those of its views, (B, columns) each: one view a copy.
 
     Returns the rows touched, (U,), each once and rising, and their gradients (U, copies · width) in fp32
-    or more: the sum over everything that read the row.
+    or more: the sum over everything that read the row. Where `adds_up` says so, a row stands there as
+    often as it was read.
     """
     parts = [reads.rows.reshape(-1), *(ragged.values for ragged, _ in reads.lists)]
     rows = torch.cat(parts) if reads.lists else parts[0]
     if fits(*gradients):
         return _merge_native(gradients, reads, rows, table_rows)
     values = torch.cat([_values(gradient, reads) for gradient in gradients], dim=1)
+    if adds_up(values):
+        return rows.long(), values
     ordered, order = rows.sort(stable=True)
     first = torch.ones_like(ordered, dtype=torch.bool)
     torch.ne(ordered[1:], ordered[:-1], out=first[1:])
     starts = first.nonzero().squeeze(1)
     # The sum over a sorted order is what an embedding bag computes, vectorised and on all cores.
     return ordered[starts].long(), F.embedding_bag(order, values, starts, mode="sum")
+
+
+def adds_up(gradients: Tensor) -> bool:
+    """Whether an update takes gradients of a row that stands there several times (gpu.RowSums)."""
+    return on_gpu(gradients)
 
 
 def adagrad(

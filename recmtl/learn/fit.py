@@ -8,44 +8,24 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from recmtl.batch import Batch, Output
+from recmtl.batch import Batch
 from recmtl.errors import RecmtlError
 from recmtl.kernels import keep_freed_memory
 from recmtl.learn.checkpoint import load_weights, save_weights
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.group import ALONE, Group
-from recmtl.learn.losses import task_loss
+from recmtl.learn.meter import Meter
 from recmtl.learn.metrics import task_metrics
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.predict import Batches, predict
 from recmtl.learn.resume import Checkpoints, Standing
 from recmtl.learn.settings import TrainConfig
-from recmtl.learn.tasks import TaskStatistics
+from recmtl.learn.step import Losses, Objective, make_step, parameters
 from recmtl.progress import SILENT, Progress
-from recmtl.schema import Task
 
-
-@dataclass(frozen=True)
-class Objective:
-    """What is minimised: the tasks, the weight of each one's loss, and their statistics on train."""
-
-    tasks: Mapping[str, Task]
-    weights: Mapping[str, float]
-    statistics: Mapping[str, TaskStatistics]
-
-    def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """The unweighted loss of every weighted task, scalars."""
-        return {
-            name: task_loss(self.tasks[name], output.raw[name], batch, self.statistics[name])
-            for name in self.weights
-        }
-
-    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Σ weight · loss, a scalar; a penalty's weight is 1."""
-        return torch.stack([self.weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+READ_EVERY = 64  # steps between two looks at the losses on a GPU: each waits for what was asked of it
 
 
 @dataclass(frozen=True)
@@ -71,17 +51,19 @@ def fit(
     given again. The best weights are kept in a file, so that two copies of the tables never lie in
     memory. When the iterator is exhausted, `model` holds them.
 
-    Raises RecmtlError at the first loss that is NaN or infinite, with step, task and source rows.
+    Raises RecmtlError at the first loss that is NaN or infinite, with step, task and source rows; on a
+    GPU some steps later, and nothing is saved in between.
     """
     group = parts.group
     keep_freed_memory()
-    optimizers = build_optimizers(*_parameters(model), config)
-    step = _step(model, objective, optimizers, config, group)
+    optimizers = build_optimizers(*parameters(model), config)
+    step = make_step(model, objective, optimizers, config, group)
     standing = keep.restore(model, optimizers, group) or Standing()
     yield from standing.past
 
-    def save() -> None:
+    def save(meter: Meter) -> None:
         if keep.due(group):
+            meter.read()  # no checkpoint holds what a loss that is not finite left
             keep.save(standing, model, optimizers, group)
 
     while standing.epoch <= config.epochs and standing.waited < config.patience:
@@ -95,23 +77,18 @@ def fit(
 
 
 def _train(
-    model: nn.Module, train: Batches, standing: Standing, step: Callable[[Batch], dict[str, Tensor]],
-    save: Callable[[], None], progress: Progress,
+    model: nn.Module, train: Batches, standing: Standing, step: Callable[[Batch], Losses],
+    save: Callable[[Meter], None], progress: Progress,
 ) -> None:
     """The steps of an epoch that `standing` lacks; it is kept up to date."""
     model.train()
-    start = time.perf_counter() - standing.seconds
+    meter = Meter(standing, every=1 if next(model.parameters()).device.type == "cpu" else READ_EVERY)
     with progress.track(train.rows, f"epoch {standing.epoch}") as advance:
         for batch in train.batches(standing.epoch, standing.steps):
-            losses = step(batch)
-            standing.steps += 1
-            if not all(torch.isfinite(value) for value in losses.values()):
-                raise _not_finite(losses, batch, f"epoch {standing.epoch}, step {standing.steps}")
-            for task, value in losses.items():
-                standing.losses[task] = standing.losses.get(task, 0.0) + float(value.double())
-            standing.seconds = time.perf_counter() - start
-            save()
+            meter.add(step(batch), batch)
+            save(meter)
             advance(len(batch))
+        meter.read()
 
 
 def _epoch(
@@ -135,44 +112,6 @@ def _epoch(
     return epoch
 
 
-def _step(
-    model: nn.Module, objective: Objective, optimizers: list[torch.optim.Optimizer],
-    config: TrainConfig, group: Group = ALONE,
-) -> Callable[[Batch], dict[str, Tensor]]:
-    """A function that takes one step on a batch and gives its losses; no step where one is not finite."""
-    device = next(model.parameters()).device.type
-    tables, dense, _ = _parameters(model)
-    half = config.precision == "bf16"
-
-    def step(batch: Batch) -> dict[str, Tensor]:
-        with torch.autocast(device, torch.bfloat16, enabled=half):
-            output: Output = model(batch)
-        # A process's part of the sum over all: a penalty is the same on each of them.
-        losses = {**objective.losses(output, batch),
-                  **{name: penalty / group.size for name, penalty in output.penalties.items()}}
-        total = objective.total(losses)
-        found = group.total(torch.stack([loss.detach() for loss in losses.values()]))
-        if torch.isfinite(found).all():
-            for optimizer in optimizers:
-                optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-            group.share_gradients(tables, dense)
-            for optimizer in optimizers:
-                optimizer.step()
-        return dict(zip(losses, found.unbind(), strict=True))
-
-    return step
-
-
-def _parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], int]:
-    """Tables, everything else, and the copies of an embedding that a row of a table holds."""
-    embedding = model.get_submodule("embedding")
-    tables = list(embedding.get_submodule("tables").parameters())
-    inside = {id(p) for p in tables}
-    dense = [p for p in model.parameters() if id(p) not in inside]
-    return tables, dense, int(embedding.copies)  # type: ignore[arg-type]
-
-
 def _monitored(metrics: Mapping[str, float], config: TrainConfig) -> float:
     if config.monitor not in metrics:
         raise RecmtlError(
@@ -181,15 +120,3 @@ def _monitored(metrics: Mapping[str, float], config: TrainConfig) -> float:
         )
     value = metrics[config.monitor]
     return value if config.higher_is_better else -value
-
-
-def _not_finite(losses: Mapping[str, Tensor], batch: Batch, where: str) -> RecmtlError:
-    names = [name for name, value in losses.items() if not torch.isfinite(value)]
-    files = sorted({int(file) for file in batch.origin[:, 0]})
-    first, last = batch.origin[0].tolist(), batch.origin[-1].tolist()
-    return RecmtlError(
-        "the loss is NaN or infinite", where=where,
-        found=f"loss of {', '.join(names)}; batch of {len(batch)} rows from source files "
-        f"{files[:5]}, (file, row) {tuple(first)} … {tuple(last)}",
-        fix="look at the numeric columns and labels of those rows, or lower the learning rate",
-    )

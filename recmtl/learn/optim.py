@@ -1,13 +1,16 @@
 """Optimizers: row-wise Adagrad for the tables, touching only a batch's rows; AdamW for the rest."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from recmtl.kernels import adagrad
+from recmtl.kernels import adagrad, adds_up
 from recmtl.learn.settings import TrainConfig
+
+if TYPE_CHECKING:
+    from recmtl.kernels.gpu import RowSums
 
 
 class RowAdagrad(torch.optim.Optimizer):
@@ -26,6 +29,7 @@ class RowAdagrad(torch.optim.Optimizer):
         eps: float = 1e-8,
     ) -> None:
         super().__init__(parameters, {"lr": lr, "l2": l2, "copies": copies, "eps": eps})
+        self._sums: dict[nn.Parameter, RowSums] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -35,9 +39,21 @@ class RowAdagrad(torch.optim.Optimizer):
                     self._update(table, group)
 
     def _update(self, table: nn.Parameter, group: dict[str, Any]) -> None:
-        rows, gradients = _distinct(table.grad)  # type: ignore[arg-type]
+        gradient: Tensor = table.grad  # type: ignore[assignment]
         squares = self._squares(table, group["copies"])
-        adagrad(table.data, squares, rows, gradients, group["lr"], group["l2"], group["eps"])
+        settings = group["lr"], group["l2"], group["eps"]
+        rows, gradients = gradient._indices()[0], gradient._values()
+        if adds_up(gradients):
+            self._row_sums(table).adagrad(table.data, squares, rows, gradients, *settings)
+        else:
+            adagrad(table.data, squares, *_distinct(gradient), *settings)
+
+    def _row_sums(self, table: nn.Parameter) -> "RowSums":
+        from recmtl.kernels.gpu import RowSums
+
+        if table not in self._sums:
+            self._sums[table] = RowSums(table.data)
+        return self._sums[table]
 
     def _squares(self, table: nn.Parameter, copies: int) -> Tensor:
         state = self.state[table]
@@ -71,7 +87,8 @@ def build_optimizers(
     if dense:
         optimizers.append(
             torch.optim.AdamW(
-                dense, config.learning_rate, weight_decay=config.weight_decay, fused=True
+                dense, config.learning_rate, weight_decay=config.weight_decay, fused=True,
+                capturable=dense[0].is_cuda,
             )
         )
     return optimizers

@@ -28,6 +28,9 @@ class TrainConfig(Config):
         default=200, ge=1, description="least steps between two checkpoints of a run"
     )
     precision: Literal["fp32", "bf16"] = "fp32"
+    deterministic: bool = Field(
+        default=False, description="on a GPU: sums in one order, so that two runs are equal, but slower"
+    )
 
     @field_validator("seeds")
     @classmethod

@@ -143,3 +143,16 @@ def test_only_so_many_items_are_made_ahead() -> None:
     time.sleep(0.2)
     assert len(made) <= 5  # one read, three waiting, one in the hand of the thread
     assert list(reader) == list(range(1, 100))
+
+
+def test_rows_on_a_device_give_the_same_batches(shards: Path) -> None:
+    """Here the device is the CPU: the same picking of rows, lists included."""
+    for part, seed in (("train", 5), ("valid", None)):
+        ways = [Loader(Shards.open(shards / part), 96, seed=seed) for _ in range(2)]
+        ways[0].resident = True
+        pairs = list(zip(*(loader.batches(3, skip=1 if seed else 0) for loader in ways), strict=True))
+        assert pairs
+        for there, here in pairs:
+            assert list(there.labels) == list(here.labels) and list(there.lists) == list(here.lists)
+            for one, other in zip(there.tensors(), here.tensors(), strict=True):
+                torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from recmtl.batch import Batch
+from recmtl.batch import Batch, Layout
 from recmtl.errors import RecmtlError
 from recmtl.learn import TrainConfig
 from recmtl.learn.epoch import Epoch
-from recmtl.learn.fit import Objective, Parts, fit
+from recmtl.learn.fit import Parts, fit
 from recmtl.learn.predict import predict
 from recmtl.learn.resume import Checkpoints
+from recmtl.learn.step import Objective
 from recmtl.learn.tasks import statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
@@ -28,6 +29,11 @@ class Made:
     def __init__(self, rows: int, seed: int, batches: int = 4) -> None:
         self._batches = [self._learnable(make_batch(rows // batches, seed + i)) for i in range(batches)]
 
+    def on(self, device: str) -> "Made":
+        """The same on a device, without lists."""
+        self._batches = [replace(batch.to(torch.device(device)), lists={}) for batch in self._batches]
+        return self
+
     @property
     def rows(self) -> int:
         return sum(len(b) for b in self._batches)
@@ -36,7 +42,7 @@ class Made:
         yield from self._batches[skip:]
 
     def label(self, name: str) -> np.ndarray:
-        return torch.cat([b.labels[name] for b in self._batches]).numpy()
+        return torch.cat([b.labels[name] for b in self._batches]).cpu().numpy()
 
     @staticmethod
     def _learnable(batch: Batch) -> Batch:
@@ -46,7 +52,9 @@ class Made:
         return replace(batch, labels={"click": click, "converted": converted, "minutes": minutes})
 
 
-def setup(loss: dict[str, float], relation: str = "independent") -> tuple[MultiTask, Parts, Objective]:
+def setup(
+    loss: dict[str, float], relation: str = "independent", layout: Layout = LAYOUT
+) -> tuple[MultiTask, Parts, Objective]:
     train, valid = Made(512, 0), Made(256, 100)
     config = ModelConfig.model_validate({
         "sharing": {"kind": "mmoe", "hidden": [16, 8], "experts": 2}, "towers": {"hidden": [8]},
@@ -56,7 +64,7 @@ def setup(loss: dict[str, float], relation: str = "independent") -> tuple[MultiT
     known = statistics(TASKS, labels, np.ones(train.rows))
     seed_everything(1)
     model = build_model(
-        config, EmbeddingConfig(width=4), LAYOUT, TASKS, {t: (s.mean, s.std) for t, s in known.items()}
+        config, EmbeddingConfig(width=4), layout, TASKS, {t: (s.mean, s.std) for t, s in known.items()}
     )
     parts = Parts(train, valid, {name: valid.label(name) for name in LAYOUT.labels})
     return model, parts, Objective(TASKS, loss, known)

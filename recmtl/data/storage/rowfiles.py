@@ -33,13 +33,6 @@ class Rows:
             {name: take_lists(*pair, places) for name, pair in self.lists.items()},
         )
 
-    def slice(self, first: int, last: int) -> "Rows":
-        """Copies of the rows from `first` to before `last`."""
-        return Rows(
-            {name: matrix[first:last].copy() for name, matrix in self.matrices.items()},
-            {name: _slice_lists(*pair, first, last) for name, pair in self.lists.items()},
-        )
-
 
 class Appender:
     """A folder's files, appended to block by block; it keeps none open, so there may be many."""
@@ -110,13 +103,6 @@ def take_lists(
 def file_name(name: str) -> str:
     """A feature's name may hold any sign; a file's may not."""
     return quote(name, safe=" ")
-
-
-def _slice_lists(
-    values: np.ndarray, offsets: np.ndarray, first: int, last: int
-) -> tuple[np.ndarray, np.ndarray]:
-    inside = offsets[first : last + 1]
-    return values[inside[0] : inside[-1]].copy(), inside - inside[0]
 
 
 def _map(file: Path, dtype: str) -> np.ndarray:

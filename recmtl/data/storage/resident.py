@@ -1,0 +1,54 @@
+"""A part of the shards that lies on a device whole: places of rows in, batches out, all there."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recmtl.batch import Batch, Ragged
+from recmtl.data.storage.rowfiles import Rows
+
+SHARE = 0.5  # of a GPU's free memory that rows may take
+
+
+def fits_on(device: torch.device, rows: int) -> bool:
+    """Whether so many bytes of rows may lie on the device beside model and activations."""
+    return device.type == "cuda" and rows <= SHARE * torch.cuda.mem_get_info(device)[0]
+
+
+class Resident:
+    """`content` on a device. `labels` names the columns of its matrix of labels."""
+
+    def __init__(self, content: Rows, labels: Sequence[str], device: torch.device) -> None:
+        self._labels, self._device = labels, device
+        self._matrices = {name: self._there(matrix) for name, matrix in content.matrices.items()}
+        self._lists = {name: [self._there(a) for a in pair] for name, pair in content.lists.items()}
+        self._offsets = {name: offsets for name, (_, offsets) in content.lists.items()}
+
+    def batch(self, places: np.ndarray, whole: int | None) -> Batch:
+        """The rows at `places`, in that order; nothing waits for the device."""
+        there = torch.from_numpy(places)
+        if self._device.type == "cuda":
+            there = there.pin_memory()
+        there = there.to(self._device, non_blocking=True)
+        found = {name: matrix.index_select(0, there) for name, matrix in self._matrices.items()}
+        labels = found["labels"].t().contiguous()
+        return Batch(
+            rows=found["rows"], dense=found["dense"], weight=found["weight"].squeeze(1),
+            lists={name: self._taken(name, there, places) for name in self._lists},
+            labels=dict(zip(self._labels, labels, strict=True)), origin=found["origin"], whole=whole,
+        )
+
+    def _taken(self, name: str, there: Tensor, places: np.ndarray) -> Ragged:
+        values, offsets = self._lists[name]
+        begins = offsets.index_select(0, there)
+        lengths = offsets.index_select(0, there + 1) - begins
+        ends = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+        known = self._offsets[name]  # on the CPU too: how long the lists are together, without a wait
+        total = int((known.take(places + 1) - known.take(places)).sum())
+        source = torch.repeat_interleave(begins - ends[:-1], lengths, output_size=total)
+        return Ragged(values.index_select(0, source + torch.arange(total, device=self._device)), ends)
+
+    def _there(self, array: np.ndarray) -> Tensor:
+        return torch.tensor(array, device=self._device)

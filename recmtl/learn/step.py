@@ -1,0 +1,125 @@
+"""One training step: a batch in, each task's loss out, weights moved; on a GPU as one recorded graph."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from recmtl.batch import Batch, Output
+from recmtl.learn.group import Group
+from recmtl.learn.losses import task_loss
+from recmtl.learn.settings import TrainConfig
+from recmtl.learn.tasks import TaskStatistics
+from recmtl.schema import Task
+
+Losses = dict[str, Tensor]  # name → scalar, of a task or a penalty
+WARM = 3  # steps before one is recorded: they make the optimizers' state and the libraries' handles
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised: the tasks, the weight of each one's loss, and their statistics on train."""
+
+    tasks: Mapping[str, Task]
+    weights: Mapping[str, float]
+    statistics: Mapping[str, TaskStatistics]
+
+    def losses(self, output: Output, batch: Batch) -> Losses:
+        """The unweighted loss of every weighted task, scalars."""
+        return {
+            name: task_loss(self.tasks[name], output.raw[name], batch, self.statistics[name])
+            for name in self.weights
+        }
+
+    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Σ weight · loss, a scalar; a penalty's weight is 1."""
+        return torch.stack([self.weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+
+
+def make_step(
+    model: nn.Module, objective: Objective, optimizers: list[torch.optim.Optimizer],
+    config: TrainConfig, group: Group,
+) -> Callable[[Batch], Losses]:
+    """A function that takes one step on a batch and gives its losses, over all processes of a group.
+
+    No step is taken where a loss is not finite; on a GPU, where to look would be to wait, it is.
+    """
+    device = next(model.parameters()).device.type
+    tables, dense, _ = parameters(model)
+    half = config.precision == "bf16"
+
+    def step(batch: Batch) -> Losses:
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+            output: Output = model(batch)
+        # A process's part of the sum over all: a penalty is the same on each of them.
+        losses = {**objective.losses(output, batch),
+                  **{name: penalty / group.size for name, penalty in output.penalties.items()}}
+        total = objective.total(losses)
+        found = group.total(torch.stack([loss.detach() for loss in losses.values()]))
+        if device != "cpu" or torch.isfinite(found).all():
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+            group.share_gradients(tables, dense)
+            for optimizer in optimizers:
+                optimizer.step()
+        return dict(zip(losses, found.unbind(), strict=True))
+
+    recordable = device == "cuda" and group.size == 1 and not config.deterministic
+    return Recorded(step) if recordable else step
+
+
+class Recorded:
+    """A step that is recorded as a CUDA graph and then played: one launch in place of two hundred.
+
+    What is played reads its batch where the recorded one lay: each batch is copied there. Batches with
+    lists, which differ in length, and those of another size, as an epoch's last, are taken step by step.
+    """
+
+    def __init__(self, step: Callable[[Batch], Losses]) -> None:
+        self._step = step
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._seen = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._batch: Batch | None = None
+        self._losses: Losses = {}
+
+    def __call__(self, batch: Batch) -> Losses:
+        if batch.lists or (self._batch is not None and len(batch) != len(self._batch)):
+            return self._step(batch)
+        if self._seen < WARM:
+            self._seen += 1
+            return self._aside(batch)
+        if self._batch is None:
+            self._record(batch)
+        else:
+            for tensor, into in zip(batch.tensors(), self._batch.tensors(), strict=True):
+                into.copy_(tensor)
+        assert self._graph is not None
+        self._graph.replay()
+        return {name: loss.clone() for name, loss in self._losses.items()}
+
+    def _aside(self, batch: Batch) -> Losses:
+        """On the stream that will record: autograd and cuBLAS keep what they have for each."""
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            losses = self._step(batch)
+        torch.cuda.current_stream().wait_stream(self._stream)
+        return losses
+
+    def _record(self, batch: Batch) -> None:
+        self._batch = batch
+        self._graph = torch.cuda.CUDAGraph()
+        # Another thread may pin memory meanwhile: a stricter mode takes that for a part of the step.
+        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
+            self._losses = self._step(batch)
+
+
+def parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], int]:
+    """Tables, everything else, and the copies of an embedding that a row of a table holds."""
+    embedding = model.get_submodule("embedding")
+    tables = list(embedding.get_submodule("tables").parameters())
+    inside = {id(p) for p in tables}
+    dense = [p for p in model.parameters() if id(p) not in inside]
+    return tables, dense, int(embedding.copies)  # type: ignore[arg-type]
