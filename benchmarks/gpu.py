@@ -33,8 +33,8 @@ from recmtl.seed import sums_in_order
 NEVER = 10**9  # steps between checkpoints
 PROFILED = 20
 PURPOSES = {
+    "batches from the shards": ("gather_kernel", "indexSelect", "index_select", "memcpy", "Memcpy"),
     "look-up": ("gather",), "update of tables": ("add_up", "adagrad"),
-    "batches from the shards": ("indexSelect", "index_select", "gather_kernel"),
     "products": ("gemm", "nvjet", "cutlass", "xmma"),
     "mixtures, ReLU and their gradients": ("mask", "mix"),
 }
@@ -69,7 +69,8 @@ class Bench:
         for batch in loader.batches(1):
             step(batch)
         torch.cuda.synchronize()
-        with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as profiler:
+        both = [ProfilerActivity.CUDA, ProfilerActivity.CPU]
+        with profile(activities=both, acc_events=True) as profiler:
             start = time.perf_counter()
             source = loader.batches(2)
             for _ in range(PROFILED):

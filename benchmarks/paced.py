@@ -52,7 +52,7 @@ class Paced(Progress):
 
 def main() -> None:
     config, out, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    train(config, out, Options(track=False, device="cpu", progress=Paced(steps)))
+    train(config, out, Options(track=False, device="cpu", models=["mmoe"], progress=Paced(steps)))
 
 
 if __name__ == "__main__":

@@ -53,4 +53,5 @@ def table(profiler: profile) -> str:
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), Path(sys.argv[2]), Options(track=False, device="cpu", progress=Profiled()))
+    options = Options(track=False, device="cpu", models=["mmoe"], progress=Profiled())
+    train(Path(sys.argv[1]), Path(sys.argv[2]), options)

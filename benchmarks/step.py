@@ -13,7 +13,7 @@ from pathlib import Path
 from recmtl import pipeline
 from recmtl.folder import read_manifest
 
-QUIET = pipeline.Options(track=False, device="cpu")
+QUIET = pipeline.Options(track=False, device="cpu", models=["mmoe"])
 
 
 def train(config: Path, out: Path) -> dict[str, float]:

@@ -59,7 +59,7 @@ def merge(gradients: Sequence[Tensor], reads: Reads, table_rows: int) -> tuple[T
     often as it was read.
     """
     parts = [reads.rows.reshape(-1), *(ragged.values for ragged, _ in reads.lists)]
-    rows = torch.cat(parts) if reads.lists else parts[0]
+    rows = torch.cat(parts)  # of a single slot among others the view is not in C order, as loops read it
     if fits(*gradients):
         return _merge_native(gradients, reads, rows, table_rows)
     values = torch.cat([_values(gradient, reads) for gradient in gradients], dim=1)

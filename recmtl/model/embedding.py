@@ -11,6 +11,11 @@ from recmtl.batch import Batch, Embedded, Layout
 from recmtl.kernels import Reads, look_up, merge
 from recmtl.model.settings import EmbeddingConfig
 
+# A look-up keeps the invariants; without a word on it, torch 2.11 warns that it does not check them.
+_checks = torch.sparse.check_sparse_tensor_invariants
+if not _checks.is_enabled():  # type: ignore[no-untyped-call]
+    _checks.disable()  # type: ignore[no-untyped-call]
+
 
 class Lookup(torch.autograd.Function):
     """Tables → one view (B, columns) a copy of the embeddings, in the precision of the layers above.

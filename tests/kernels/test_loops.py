@@ -140,6 +140,14 @@ def test_merge_by_hand(by: str) -> None:
     assert values.tolist() == [[1000.0], [10.0 + 2.0], [1.0 + 100.0 + 2.0]]
 
 
+def test_merge_of_one_slot_among_others(by: str) -> None:
+    """Its rows do not lie side by side in memory."""
+    every = torch.tensor([[9, 3, 9], [9, 1, 9], [9, 3, 9]])
+    distinct, values = merge([torch.tensor([[1.0], [2.0], [4.0]])], Reads(1, every[:, 1:2], 0), 5)
+    assert distinct.tolist() == [1, 3]
+    assert values.tolist() == [[2.0], [1.0 + 4.0]]
+
+
 def test_merge_of_nothing_is_nothing(by: str) -> None:
     distinct, values = merge([torch.empty(0, 4)], Reads(4, torch.empty(0, 1, dtype=torch.int32), 0), 9)
     assert distinct.shape == (0,) and values.shape == (0, 4)
