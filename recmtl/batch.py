@@ -88,6 +88,9 @@ class Batch:
     def pin_memory(self) -> "Batch":
         return self._each(lambda tensor: tensor.pin_memory())
 
+    def clone(self) -> "Batch":
+        return self._each(lambda tensor: tensor.clone())
+
     def tensors(self) -> Iterator["Tensor"]:
         """Every tensor, in an order that is the same for batches of one layout."""
         yield from (self.rows, self.dense, self.weight, self.origin, *self.labels.values())

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from recmtl.batch import Batch, Output
+from recmtl.kernels import engine
 from recmtl.learn.group import Group
 from recmtl.learn.losses import task_loss
 from recmtl.learn.settings import TrainConfig
@@ -66,7 +67,7 @@ def make_step(
                 optimizer.step()
         return dict(zip(losses, found.unbind(), strict=True))
 
-    recordable = device == "cuda" and group.size == 1 and not config.deterministic
+    recordable = engine(device) == "triton" and group.size == 1
     return Recorded(step) if recordable else step
 
 
@@ -109,11 +110,11 @@ class Recorded:
         return losses
 
     def _record(self, batch: Batch) -> None:
-        self._batch = batch
+        self._batch = batch.clone()
         self._graph = torch.cuda.CUDAGraph()
         # Another thread may pin memory meanwhile: a stricter mode takes that for a part of the step.
         with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
-            self._losses = self._step(batch)
+            self._losses = self._step(self._batch)
 
 
 def parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], int]:
