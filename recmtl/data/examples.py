@@ -15,12 +15,12 @@ from recmtl.data.query import column, dated, text, tree
 from recmtl.data.rates.join import join, needed, rows_need
 from recmtl.data.rates.opened import Rates
 from recmtl.data.rates.states import rated
-from recmtl.data.split import part_tree
+from recmtl.data.split import hashes, part_tree
 from recmtl.errors import RecmtlError, nearest
 from recmtl.folder import read_manifest
 from recmtl.schema import Feature, Split
 
-PARTS = ("train", "valid", "test")
+PARTS, PART = ("train", "valid", "test"), "_part"
 _FEATURE: TypeAdapter[Feature] = TypeAdapter(Feature)
 
 
@@ -87,41 +87,66 @@ class Examples:
         of `columns`, and `dt` where rows have a day; all but `dt` by default. Rows with rates are
         sorted, unless their order is no matter: better a few of `days` at a time.
         """
-        names = list(self.columns if columns is None else columns)
-        known = [*self.columns, *(["dt"] if self.dated else [])]
+        names = self._known(self.columns if columns is None else columns)
+        if (split is None) != (part is None) or part not in (None, *PARTS):
+            raise ValueError(f"give a split and one of {PARTS}, or neither")
+        rows = tree("select", part_of_row=self._part_of(split), part=exp.convert(part or "all"))
+        return self._query(rows, names, days, ordered)
+
+    def select_parts(
+        self, split: Split, columns: Sequence[str], days: Sequence[date] | None = None
+    ) -> str:
+        """The same for the rows of all parts, each read once; the first column, `_part`, names it.
+
+        Where a hash tells the part, rows of no part are among them, with a null there: to leave them out
+        would be to compute it twice.
+        """
+        part = self._part_of(split)
+        rows = tree("select_parts", part_of_row=part)
+        assert isinstance(rows, exp.Select)
+        if not hashes(split):
+            rows.where(part.is_(exp.null()).not_(), copy=False)
+        return self._query(rows, [PART, *self._known(columns)], days, ordered=True)
+
+    def _known(self, columns: Iterable[str]) -> list[str]:
+        names, known = list(columns), [*self.columns, *(["dt"] if self.dated else [])]
         for name in names:
             if name not in known:
                 raise RecmtlError(
                     f"examples have no column {name!r}", where=self.folder, fix=nearest(name, known)
                 )
-        if (split is None) != (part is None) or part not in (None, *PARTS):
-            raise ValueError(f"give a split and one of {PARTS}, or neither")
+        return names
+
+    def _query(
+        self, rows: exp.Expr, names: Sequence[str], days: Sequence[date] | None, ordered: bool
+    ) -> str:
+        """SQL for columns of `rows`, a SELECT from `rows_of_days`, and of the rates that they need."""
         if not self.rated(names):
-            return text(self._rows(split, part, names, days))
+            return text(self._filled(rows, names, days))
         rates, days = self.rates, self.days if days is None else days
         states = needed(names, rates.states(rated(self.features)))
-        rows = self._rows(split, part, rows_need(names, states), days)
+        plain = self._filled(rows, rows_need(names, states), days)
         tables = {state: dated(rates.files(state, days)) for state in states}
-        query = join(rows, names, states, rates.keys, tables)
+        query = join(plain, names, states, rates.keys, tables)
         if not ordered:
             query.set("order", None)
         return text(query)
 
     def rated(self, columns: Iterable[str]) -> bool:
         """Whether any of the columns is joined from rates."""
-        return any(name not in self.manifest["columns"] and name != "dt" for name in columns)
+        return any(name not in self.manifest["columns"] and name not in ("dt", PART) for name in columns)
 
-    def _rows(
-        self, split: Split | None, part: str | None, names: Sequence[str],
-        days: Sequence[date] | None,
+    def _filled(
+        self, rows: exp.Expr, names: Sequence[str], days: Sequence[date] | None
     ) -> exp.Select:
-        """Of the examples alone."""
-        query = tree(
-            "select", rows_of_days=dated(self.files(days), "examples"), part_of_row=self._part_of(split),
-            part=exp.convert(part or "all"),
+        """`rows` over the files of days, with those columns."""
+        source = dated(self.files(days), "examples")
+        query = rows.transform(
+            lambda node: source if isinstance(node, exp.Table) and node.name == "rows_of_days" else node
         )
         assert isinstance(query, exp.Select)
-        return query.select(*map(column, names), append=False)
+        given = [e for e in query.expressions if e.alias == PART]
+        return query.select(*given, *(column(n) for n in names if n != PART), append=False)
 
     def _part_of(self, split: Split | None) -> exp.Expr:
         if split is None:

@@ -29,9 +29,9 @@ from recmtl.progress import SILENT, Progress
 from recmtl.schema import Problem
 from recmtl.seed import numpy_generator
 
-FORMAT = 1  # raised when the same encoder and examples would give other files
+FORMAT = 2  # raised when the same encoder and examples would give other files
 KEYS = "keys.parquet"
-Block = tuple[Rows, pa.Table]
+Block = tuple[str, Rows, pa.Table]
 
 
 def write_shards(
@@ -56,12 +56,9 @@ def write_shards(
         blocks = Blocks(problem, examples, encoder)
         total = sum(part["rows"] for part in parts.values())
         with write_folder(out, manifest) as folder, progress.track(total, "encode") as advance:
-            for name in PARTS:
-                source = _counted(blocks.read(db, name, seed), advance)
-                if name == "train":
-                    parts[name] |= _write_train(folder / name, source, parts[name]["rows"], seed)
-                else:
-                    parts[name] |= _write_in_order(folder / name, source)
+            source = _counted(blocks.read(db, seed), advance)
+            for name, types in _write(folder, source, parts["train"]["rows"], seed).items():
+                parts[name]["types"] = types
     return read_manifest(out)
 
 
@@ -135,26 +132,45 @@ def shards_key(problem: Problem, examples: str, encoder: str, seed: int) -> str:
     ])
 
 
-def _write_train(folder: Path, blocks: Iterator[Block], total: int, seed: int) -> dict[str, Any]:
-    out, scratch = Appender(folder), folder.with_name("scratch")
-    types = shuffle((rows for rows, _ in blocks), out, numpy_generator(seed, "shards"), total, scratch)
-    return {"types": types}
+def _write(folder: Path, blocks: Iterator[Block], total: int, seed: int) -> dict[str, Any]:
+    """The parts' folders; returns the types of each one's files. `total` is the rows of train."""
+    others = {name: _InOrder(folder / name) for name in PARTS if name != "train"}
+
+    def train() -> Iterator[Rows]:
+        for part, rows, keys in blocks:
+            if part in others:
+                others[part].append(rows, keys)
+            else:
+                yield rows
+
+    out, scratch = Appender(folder / "train"), folder / "scratch"
+    types = shuffle(train(), out, numpy_generator(seed, "shards"), total, scratch)
+    return {"train": types, **{name: part.close() for name, part in others.items()}}
 
 
-def _write_in_order(folder: Path, blocks: Iterator[Block]) -> dict[str, Any]:
-    out, types = Appender(folder), {}
-    writer: pq.ParquetWriter | None = None
-    for rows, keys in blocks:
-        writer = writer or pq.ParquetWriter(folder / KEYS, keys.schema, compression="zstd")
-        writer.write_table(keys)
-        out.append(rows)
-        types = describe(rows)
-    if writer is not None:
-        writer.close()
-    return {"types": types}
+class _InOrder:
+    """A part whose rows stay in the order of the examples, with their keys beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._out, self._keys = Appender(folder), folder / KEYS
+        self._writer: pq.ParquetWriter | None = None
+        self._types: dict[str, Any] = {}
+
+    def append(self, rows: Rows, keys: pa.Table) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._keys, keys.schema, compression="zstd")
+            self._types = describe(rows)
+        self._writer.write_table(keys)
+        self._out.append(rows)
+
+    def close(self) -> dict[str, Any]:
+        """The types of the files."""
+        if self._writer is not None:
+            self._writer.close()
+        return self._types
 
 
 def _counted(blocks: Iterator[Block], advance: Callable[[int], None]) -> Iterator[Block]:
     for block in blocks:
         yield block
-        advance(len(block[0]))
+        advance(len(block[1]))

@@ -23,6 +23,11 @@ def part_of(split: Split, sources: Sequence[str] = (), zone: str | None = None) 
     return text(part_tree(split, sources, zone))
 
 
+def hashes(split: Split) -> bool:
+    """Whether the part of a row is told by a hash, which takes longer than to read the row."""
+    return isinstance(split, HashSplit) or (isinstance(split, FilesSplit) and split.files.valid is None)
+
+
 def part_tree(split: Split, sources: Sequence[str], zone: str | None) -> exp.Expr:
     """The same as a syntax tree."""
     if isinstance(split, HashSplit):

@@ -16,6 +16,7 @@ from recmtl.data.encoding.statistics import Scale, scales_of
 from recmtl.data.engine import open_engine
 from recmtl.data.examples import Examples
 from recmtl.data.query import column, statement
+from recmtl.data.split import hashes
 from recmtl.data.vocabulary import RESERVED, Vocabulary
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest
@@ -53,7 +54,7 @@ def fit(problem: Problem, examples: Examples, width: int, progress: Progress) ->
 
 
 class Fitter:
-    """The train rows as a view `train` of one database, and what was fitted to them so far."""
+    """What was fitted so far to the train rows, `train` and, of columns that hold lists, `lists`."""
 
     def __init__(self, db: Database, problem: Problem, examples: Examples) -> None:
         self._db, self._columns = db, examples.columns
@@ -61,9 +62,14 @@ class Fitter:
         self.vocabularies: dict[str, Rows] = {}
         self.scales: dict[str, Scale] = {}
         self.empty: list[str] = []
+        self._lists = [name for name, kind in examples.columns.items() if kind.endswith("]")]
         day = ["dt"] if examples.dated else []
         own = [name for name in examples.columns if not examples.rated([name])]
-        self._make("VIEW", "train", [*own, *day])
+        short = [name for name in own if name not in self._lists]
+        # Once for all columns where a hash is to be computed for each row; a list is read once anyway.
+        self._make("TABLE" if hashes(self._split) else "VIEW", "train", [*short, *day])
+        if self._lists:
+            self._make("VIEW", "lists", [*self._lists, *day])
         self._day: exp.Expr = column("dt") if examples.dated else exp.null()
 
     def fit(self, name: str, features: Mapping[str, Feature]) -> None:
@@ -115,7 +121,11 @@ class Fitter:
         own = self.vocabularies.get(name)
         if isinstance(own, Vocabulary) and users == 1:
             return int(own.table.num_rows)
-        queries = [statement("statistics_known", column_=column(c)) for c in source]
+        queries = [
+            statement("statistics_known", column_=column(c),
+                      train=exp.to_table("lists" if c in self._lists else "train"))
+            for c in source
+        ]
         return min(int(self._run(query).fetchall()[0][0]) for query in queries)
 
     def _run(self, query: str) -> Answer:

@@ -1,4 +1,4 @@
-"""Examples of a part in, blocks of encoded rows out, with the keys that are carried along."""
+"""Examples in, blocks of encoded rows of each part out, with the keys that are carried along."""
 
 from collections.abc import Iterator
 
@@ -8,18 +8,19 @@ import pyarrow as pa
 
 from recmtl.data.duck import engine_errors
 from recmtl.data.encoder import Encoder
-from recmtl.data.examples import Examples
+from recmtl.data.examples import PART, Examples
+from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rare import RareIds
 from recmtl.data.storage.rowfiles import Rows
 from recmtl.schema import Problem
 from recmtl.seed import numpy_generator
 
-BLOCK_ROWS = 1 << 16
+BLOCK_ROWS, AHEAD = 1 << 16, 2  # rows of a block; blocks read while another is encoded
 ORIGIN, WEIGHT = ("_file", "_row"), "_weight"
 
 
 class Blocks:
-    """Reads the examples part by part and encodes them, block by block."""
+    """Reads the examples once and encodes them, block by block."""
 
     def __init__(self, problem: Problem, examples: Examples, encoder: Encoder) -> None:
         self._problem, self._examples, self._encoder = problem, examples, encoder
@@ -27,27 +28,28 @@ class Blocks:
         carried = [*data.keys, *filter(None, (data.group, data.impressions.id)), *ORIGIN]
         self._keys = list(dict.fromkeys(carried))
 
-    def read(
-        self, db: duckdb.DuckDBPyConnection, part: str, seed: int
-    ) -> Iterator[tuple[Rows, pa.Table]]:
-        """Rows and keys in the order of the examples; on train some rare ids read the unknown row."""
-        rare = RareIds(self._encoder) if part == "train" else None
-        generator = numpy_generator(seed, "rare ids")
-        for table in self._tables(db, part):
+    def read(self, db: duckdb.DuckDBPyConnection, seed: int) -> Iterator[tuple[str, Rows, pa.Table]]:
+        """Part, rows and keys in the order of the examples; some rare ids of train are hidden."""
+        rare, generator = RareIds(self._encoder), numpy_generator(seed, "rare ids")
+        for table in prefetched(self._tables(db), AHEAD):
             encoded = self._encoder.encode(table)
-            if rare is not None:
-                encoded = rare.hide(encoded, generator)
-            yield Rows({
+            rows = Rows({
                 "rows": encoded.rows, "dense": encoded.dense, "labels": self._labels(table),
                 "weight": _weight(table)[:, None], "origin": _origin(table),
-            }, encoded.lists), table.select(self._keys)
+            }, encoded.lists)
+            keys = table.select(self._keys)
+            for part, places in _places(table):
+                own = rows if len(places) == len(rows) else rows.take(places)
+                if part == "train":
+                    own = rare.hide(own, generator)
+                yield part, own, keys if len(places) == len(rows) else keys.take(places)
 
-    def _tables(self, db: duckdb.DuckDBPyConnection, part: str) -> Iterator[pa.Table]:
-        """The rows of a part: with rates a day at a time, so that no sort is larger than a day."""
+    def _tables(self, db: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
+        """The rows of all parts: with rates a day at a time, so that no sort is larger than a day."""
         examples, columns = self._examples, self._columns()
         steps = [[day] for day in examples.days] if examples.rated(columns) else [None]
         for days in steps:
-            query = examples.select(self._problem.data.split, part, columns, days)
+            query = examples.select_parts(self._problem.data.split, columns, days)
             with engine_errors("the examples"):
                 for batch in db.sql(query).to_arrow_reader(BLOCK_ROWS):
                     yield pa.Table.from_batches([batch])
@@ -62,6 +64,14 @@ class Blocks:
         """(B, L) float32; null is NaN."""
         columns = [_floats(table, name) for name in self._encoder.layout.labels]
         return np.stack(columns, axis=1)
+
+
+def _places(table: pa.Table) -> Iterator[tuple[str, np.ndarray]]:
+    """Where the rows of each part stand in the table, of those that have any there."""
+    coded = table[PART].combine_chunks().dictionary_encode()
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    for code, part in enumerate(coded.dictionary.to_pylist()):
+        yield part, np.flatnonzero(codes == code)
 
 
 def _weight(table: pa.Table) -> np.ndarray:

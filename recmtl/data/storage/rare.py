@@ -4,12 +4,11 @@ An id hardly ever seen on train now and then reads the unknown row instead, so t
 trained on what it will stand for.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from recmtl.batch import Slot
-from recmtl.data.encoder import Encoded, Encoder
+from recmtl.data.encoder import Encoder
+from recmtl.data.storage.rowfiles import Rows
 from recmtl.data.vocabulary import UNKNOWN
 
 AT_MOST, SHARE = 3, 0.05
@@ -20,24 +19,25 @@ class RareIds:
 
     def __init__(self, encoder: Encoder) -> None:
         self._layout, fitted = encoder.layout, encoder.fitted
-        rare = {name: rows.rare(AT_MOST) for name, rows in fitted.vocabularies.items()}
+        found = {name: rows.rare(AT_MOST) for name, rows in fitted.vocabularies.items()}
+        rare = {name: flags if flags.any() else None for name, flags in found.items()}
         slots = (*encoder.layout.slots, *encoder.layout.lists)
         self._rare = {slot.name: rare[fitted.owner(slot.name)] for slot in slots}
 
-    def hide(self, encoded: Encoded, generator: np.random.Generator) -> Encoded:
-        """SHARE of the rare ids, chosen by `generator`, read the unknown row."""
-        rows = encoded.rows.copy()
+    def hide(self, rows: Rows, generator: np.random.Generator) -> Rows:
+        """SHARE of the rare ids, chosen by `generator`, read the unknown row; `rows` is left as it is."""
+        matrix = rows.matrices["rows"].copy()
         for place, slot in enumerate(self._layout.slots):
-            rows[:, place] = self._hidden(slot, rows[:, place], generator)
-        lists = {
-            slot.name: (self._hidden(slot, values, generator), offsets)
-            for slot in self._layout.lists
-            for values, offsets in [encoded.lists[slot.name]]
-        }
-        return replace(encoded, rows=rows, lists=lists)
+            self._hide(slot, matrix[:, place], generator)
+        lists = dict(rows.lists)
+        for slot in self._layout.lists:
+            values, offsets = lists[slot.name]
+            lists[slot.name] = values.copy(), offsets
+            self._hide(slot, lists[slot.name][0], generator)
+        return Rows({**rows.matrices, "rows": matrix}, lists)
 
-    def _hidden(self, slot: Slot, rows: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        out = rows.copy()
-        candidates = np.flatnonzero(self._rare[slot.name][rows - slot.first])
-        out[candidates[generator.random(len(candidates)) < SHARE]] = slot.first + UNKNOWN
-        return out
+    def _hide(self, slot: Slot, rows: np.ndarray, generator: np.random.Generator) -> None:
+        rare = self._rare[slot.name]
+        if rare is not None:
+            candidates = np.flatnonzero(rare[rows - slot.first])
+            rows[candidates[generator.random(len(candidates)) < SHARE]] = slot.first + UNKNOWN

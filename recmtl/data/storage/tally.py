@@ -7,7 +7,7 @@ import duckdb
 from sqlglot import exp
 
 from recmtl.data.duck import engine_errors
-from recmtl.data.examples import PARTS, Examples
+from recmtl.data.examples import PART, PARTS, Examples
 from recmtl.data.query import column, statement
 from recmtl.errors import RecmtlError
 from recmtl.schema import Problem
@@ -16,14 +16,14 @@ Tally = dict[str, Any]  # part → {"rows", "labels": {label: {"positives", "nul
 
 
 class Counter:
-    """The labels of every part, as tables of one database: read once, counted many times."""
+    """The labels of every part, as views of one table: read once, counted many times."""
 
     def __init__(self, db: duckdb.DuckDBPyConnection, problem: Problem, examples: Examples) -> None:
         self._db, self._problem, self._examples = db, problem, examples
         names = ["_file", "_row", *problem.labels]
+        self._run(f"CREATE TEMP TABLE labels AS {examples.select_parts(problem.data.split, names)}")
         for part in PARTS:
-            self._run(f"CREATE TEMP TABLE {part} AS "
-                      + examples.select(problem.data.split, part, names))
+            self._run(f"CREATE TEMP VIEW {part} AS SELECT * FROM labels WHERE {PART} = '{part}'")
 
     def count(self) -> Tally:
         """Raises RecmtlError for a part without rows, a task without positives, a broken product."""

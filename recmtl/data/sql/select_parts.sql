@@ -1,0 +1,4 @@
+-- The rows of all parts in the order day, file, row, each with its part; null where it falls in none.
+-- Replace: `rows_of_days` (see dated.sql), `part_of_row` (see split.sql).
+SELECT part_of_row AS _part
+FROM rows_of_days
