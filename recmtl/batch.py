@@ -56,7 +56,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Ragged:
-    """Lists of different lengths: row i holds values[offsets[i]:offsets[i + 1]]."""
+    """Lists of different lengths: row i holds values[offsets[i]:offsets[i + 1]]; others are none's."""
 
     values: "Tensor"  # (V,)
     offsets: "Tensor"  # (B + 1,)
@@ -88,8 +88,21 @@ class Batch:
     def pin_memory(self) -> "Batch":
         return self._each(lambda tensor: tensor.pin_memory())
 
-    def clone(self) -> "Batch":
-        return self._each(lambda tensor: tensor.clone())
+    def with_room(self, factor: float) -> "Batch":
+        """A copy with room for so many times the values in each list; they end where offsets say so."""
+        copy = self._each(lambda tensor: tensor.clone())
+        lists = {}
+        for name, ragged in copy.lists.items():
+            values = ragged.values.new_zeros(int(len(ragged.values) * factor) + 1)
+            values[: len(ragged.values)] = ragged.values
+            lists[name] = Ragged(values, ragged.offsets)
+        return replace(copy, lists=lists)
+
+    def fits_into(self, other: "Batch") -> bool:
+        """Whether the other has as many rows, and room for the values in each list."""
+        return len(self) == len(other) and all(
+            len(ragged.values) <= len(other.lists[name].values) for name, ragged in self.lists.items()
+        )
 
     def tensors(self) -> Iterator["Tensor"]:
         """Every tensor, in an order that is the same for batches of one layout."""

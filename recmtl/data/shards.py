@@ -22,7 +22,7 @@ from recmtl.data.examples import PARTS, Examples
 from recmtl.data.storage.blocks import Blocks
 from recmtl.data.storage.rowfiles import Appender, Rows, describe, open_rows
 from recmtl.data.storage.shuffle import shuffle
-from recmtl.data.storage.tally import Counter
+from recmtl.data.storage.tally import Tally
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
 from recmtl.progress import SILENT, Progress
@@ -42,23 +42,22 @@ def write_shards(
 
     Memory is bounded by a few blocks of rows, whatever the log's size. Raises RecmtlError for a part
     without rows, a binary task without positives on train, labels that break a product, and values
-    that do not fit the encoder.
+    that do not fit the encoder; then nothing is written.
     """
     key = shards_key(problem, examples.manifest["key"], encoder.digest, seed)
     with locked(out), closing(connect(problem.data.memory_limit, problem.spill)) as db:
         if is_current(out, key):
             return read_manifest(out)
-        parts = Counter(db, problem, examples).count()
-        manifest = {
+        manifest: dict[str, Any] = {
             "key": key, "encoder": encoder.digest, "layout": encoder.layout.to_json(), "seed": seed,
-            "parts": parts,
         }
-        blocks = Blocks(problem, examples, encoder)
-        total = sum(part["rows"] for part in parts.values())
+        tally, blocks = Tally(problem, examples), Blocks(problem, examples, encoder)
+        total = sum(day["rows"] for day in examples.manifest["days"].values())
         with write_folder(out, manifest) as folder, progress.track(total, "encode") as advance:
-            source = _counted(blocks.read(db, seed), advance)
-            for name, types in _write(folder, source, parts["train"]["rows"], seed).items():
-                parts[name]["types"] = types
+            types = _write(folder, _counted(blocks.read(db, seed), tally, advance), total, seed)
+            manifest["parts"] = {
+                name: {**part, "types": types[name]} for name, part in tally.parts().items()
+            }
     return read_manifest(out)
 
 
@@ -133,7 +132,7 @@ def shards_key(problem: Problem, examples: str, encoder: str, seed: int) -> str:
 
 
 def _write(folder: Path, blocks: Iterator[Block], total: int, seed: int) -> dict[str, Any]:
-    """The parts' folders; returns the types of each one's files. `total` is the rows of train."""
+    """The parts' folders; returns the types of each one's files. Train has `total` rows at most."""
     others = {name: _InOrder(folder / name) for name in PARTS if name != "train"}
 
     def train() -> Iterator[Rows]:
@@ -170,7 +169,8 @@ class _InOrder:
         return self._types
 
 
-def _counted(blocks: Iterator[Block], advance: Callable[[int], None]) -> Iterator[Block]:
-    for block in blocks:
-        yield block
-        advance(len(block[1]))
+def _counted(blocks: Iterator[Block], tally: Tally, advance: Callable[[int], None]) -> Iterator[Block]:
+    for part, rows, keys in blocks:
+        tally.add(part, rows)
+        yield part, rows, keys
+        advance(len(rows))

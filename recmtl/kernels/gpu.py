@@ -11,6 +11,7 @@ import torch
 import triton
 from torch import Tensor
 
+from recmtl.batch import Ragged
 from recmtl.kernels import triton_loops as loops
 
 ENTRIES, LINES, WIDE, TURNS = 64, 16, 128, 16
@@ -21,6 +22,12 @@ def gather(table: Tensor, first: int, width: int, rows: Tensor, out: Tensor) -> 
     count = rows.numel()
     _run(loops.gather, _programs(count, ENTRIES), table, table.stride(0), first, rows, rows.stride(0),
          out, out.stride(0), count, rows.shape[1], WIDTH=width, PADDED=_padded(width), ENTRIES=ENTRIES)
+
+
+def pool(table: Tensor, first: int, width: int, lists: Ragged, out: Tensor) -> None:
+    """out[b, : width] ← the mean of table[values of list b, first : first + width], 0 of an empty one."""
+    _run(loops.pool, (len(lists.offsets) - 1,), table, table.stride(0), first, lists.values,
+         lists.offsets, out, out.stride(0), WIDTH=width, PADDED=_padded(width))
 
 
 class RowSums:
@@ -39,7 +46,10 @@ class RowSums:
         self, table: Tensor, squares: Tensor, rows: Tensor, gradients: Tensor, rate: float, l2: float,
         eps: float,
     ) -> None:
-        """Row-wise Adagrad in place on `rows` (N,) with `gradients` (N, W); squares (rows, copies)."""
+        """Row-wise Adagrad in place on `rows` (N,) with `gradients` (N, W); squares (rows, copies).
+
+        A row of −1 is none.
+        """
         count, whole, copies = len(rows), table.shape[1], squares.shape[1]
         grid, width = _programs(count, ENTRIES), whole // copies
         self._turn += 1

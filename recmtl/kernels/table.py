@@ -39,12 +39,15 @@ def look_up(table: Tensor, reads: Reads, first: int, out: Tensor) -> None:
             run(f"pool_{SUFFIX[ragged.values.dtype]}_{tail}", *sizes, ragged.values, ragged.offsets,
                 out[:, into:], out.stride(0), size)
         return
-    columns = table[:, first : first + width]
-    if slots and on_gpu(table, out):
+    if on_gpu(table, out):
         from recmtl.kernels import gpu
 
         gpu.gather(table, first, width, reads.rows, out[:, reads.into :])
-    elif slots:
+        for ragged, into in reads.lists:
+            gpu.pool(table, first, width, ragged, out[:, into:])
+        return
+    columns = table[:, first : first + width]
+    if slots:
         found = columns.index_select(0, reads.rows.reshape(-1))
         out[:, reads.into : reads.into + slots * width] = found.view(size, -1)
     for ragged, into in reads.lists:
@@ -56,15 +59,15 @@ def merge(gradients: Sequence[Tensor], reads: Reads, table_rows: int) -> tuple[T
 
     Returns the rows touched, (U,), each once and rising, and their gradients (U, copies · width) in fp32
     or more: the sum over everything that read the row. Where `adds_up` says so, a row stands there as
-    often as it was read.
+    often as it was read, and −1 for values of a list beyond its end.
     """
+    if adds_up(*gradients):
+        return _read_rows(reads), torch.cat([_values(g, reads) for g in gradients], dim=1)
     parts = [reads.rows.reshape(-1), *(ragged.values for ragged, _ in reads.lists)]
     rows = torch.cat(parts)  # of a single slot among others the view is not in C order, as loops read it
     if fits(*gradients):
         return _merge_native(gradients, reads, rows, table_rows)
     values = torch.cat([_values(gradient, reads) for gradient in gradients], dim=1)
-    if adds_up(values):
-        return rows.long(), values
     ordered, order = rows.sort(stable=True)
     first = torch.ones_like(ordered, dtype=torch.bool)
     torch.ne(ordered[1:], ordered[:-1], out=first[1:])
@@ -73,9 +76,9 @@ def merge(gradients: Sequence[Tensor], reads: Reads, table_rows: int) -> tuple[T
     return ordered[starts].long(), F.embedding_bag(order, values, starts, mode="sum")
 
 
-def adds_up(gradients: Tensor) -> bool:
+def adds_up(*gradients: Tensor) -> bool:
     """Whether an update takes gradients of a row that stands there several times (gpu.RowSums)."""
-    return on_gpu(gradients)
+    return on_gpu(*gradients)
 
 
 def adagrad(
@@ -131,6 +134,15 @@ def _values(gradient: Tensor, reads: Reads) -> Tensor:
     return joined if joined.dtype == torch.float64 else joined.float()
 
 
+def _read_rows(reads: Reads) -> Tensor:
+    """The rows that a batch reads, (N,): slots first, then lists, −1 for what lies beyond their ends."""
+    rows = [reads.rows.reshape(-1).long()]
+    for ragged, _ in reads.lists:
+        inside = torch.arange(len(ragged.values), device=ragged.values.device) < ragged.offsets[-1]
+        rows.append(torch.where(inside, ragged.values.long(), -1))
+    return torch.cat(rows)
+
+
 def _mean(values: Tensor, ragged: Ragged) -> Tensor:
     """The mean of each list: (V, W) → (B, W); zeros for an empty list."""
     lengths = ragged.offsets.diff()
@@ -139,7 +151,6 @@ def _mean(values: Tensor, ragged: Ragged) -> Tensor:
 
 
 def _owners(ragged: Ragged) -> Tensor:
-    """The impression that each value of a list belongs to, (V,)."""
-    lengths = ragged.offsets.diff()
-    every = torch.arange(len(lengths), device=lengths.device)
-    return torch.repeat_interleave(every, lengths, output_size=len(ragged.values))
+    """The impression that each value of a list belongs to, (V,): the last one's beyond the end of all."""
+    places = torch.arange(len(ragged.values), device=ragged.values.device)
+    return torch.searchsorted(ragged.offsets[1:-1].contiguous(), places, right=True)

@@ -1,7 +1,8 @@
 """The loops of a training step on a GPU, in Triton: each one pass over memory. `gpu.py` calls them.
 
 A program takes ENTRIES look-ups, or LINES rows by WIDE columns TURNS times; PADDED is a width's next
-power of two. What stands under jit is compiled for the GPU: its types are those of what it is given.
+power of two; a row of −1 is none. What stands under jit is compiled for the GPU: its types are those of
+what it is given.
 """
 
 import triton
@@ -24,13 +25,28 @@ def gather(
 
 
 @triton.jit
+def pool(
+    table, table_step, first, values, offsets, out, out_step, WIDTH: tl.constexpr, PADDED: tl.constexpr,
+):
+    line = tl.program_id(0).to(tl.int64)
+    begin, end = tl.load(offsets + line), tl.load(offsets + line + 1)
+    column = tl.arange(0, PADDED)
+    total = tl.zeros([PADDED], dtype=tl.float32)
+    for place in range(begin, end):
+        row = tl.load(values + place).to(tl.int64)
+        total += tl.load(table + row * table_step + first + column, mask=column < WIDTH, other=0.0)
+    mean = total / tl.maximum(end - begin, 1).to(tl.float32)
+    tl.store(out + line * out_step + column, mean, mask=column < WIDTH)
+
+
+@triton.jit
 def add_up(
     rows, values, sums, count, WIDTH: tl.constexpr, PADDED: tl.constexpr, ENTRIES: tl.constexpr,
 ):
     entry = (tl.program_id(0) * ENTRIES + tl.arange(0, ENTRIES)).to(tl.int64)
-    row = tl.load(rows + entry, mask=entry < count, other=0)
+    row = tl.load(rows + entry, mask=entry < count, other=-1)
     column = tl.arange(0, PADDED)[None, :]
-    inside = (entry < count)[:, None] & (column < WIDTH)
+    inside = (row >= 0)[:, None] & (column < WIDTH)
     value = tl.load(values + entry[:, None] * WIDTH + column, mask=inside, other=0.0)
     tl.atomic_add(sums + row[:, None] * WIDTH + column, value, mask=inside, sem="relaxed")
 
@@ -41,12 +57,12 @@ def adagrad(
     WIDTH: tl.constexpr, COPIES: tl.constexpr, PADDED: tl.constexpr, ENTRIES: tl.constexpr,
 ):
     entry = (tl.program_id(0) * ENTRIES + tl.arange(0, ENTRIES)).to(tl.int64)
-    row = tl.load(rows + entry, mask=entry < count, other=0)
+    row = tl.load(rows + entry, mask=entry < count, other=-1)
     now = tl.load(turn)
     # The first to stamp a row in this turn updates it, for all who read it.
-    before = tl.atomic_xchg(stamps + row, tl.zeros_like(row).to(tl.int32) + now, mask=entry < count,
+    before = tl.atomic_xchg(stamps + row, tl.zeros_like(row).to(tl.int32) + now, mask=row >= 0,
                             sem="relaxed")
-    mine = (entry < count) & (before != now)
+    mine = (row >= 0) & (before != now)
     column = tl.arange(0, PADDED)[None, :]
     inside = mine[:, None] & (column < WIDTH)
     for copy in tl.static_range(COPIES):

@@ -15,6 +15,7 @@ from recmtl.learn.tasks import TaskStatistics
 from recmtl.schema import Task
 
 Losses = dict[str, Tensor]  # name → scalar, of a task or a penalty
+ROOM = 1.25  # lists of one batch are longer than those of another
 WARM = 3  # steps before one is recorded: they make the optimizers' state and the libraries' handles
 
 
@@ -74,8 +75,9 @@ def make_step(
 class Recorded:
     """A step that is recorded as a CUDA graph and then played: one launch in place of two hundred.
 
-    What is played reads its batch where the recorded one lay: each batch is copied there. Batches with
-    lists, which differ in length, and those of another size, as an epoch's last, are taken step by step.
+    What is played reads its batch where the recorded one lay: each batch is copied there, its lists into
+    room for ROOM times those recorded. Batches of another size, as an epoch's last, or with more in their
+    lists than there is room for, are taken step by step.
     """
 
     def __init__(self, step: Callable[[Batch], Losses]) -> None:
@@ -87,7 +89,7 @@ class Recorded:
         self._losses: Losses = {}
 
     def __call__(self, batch: Batch) -> Losses:
-        if batch.lists or (self._batch is not None and len(batch) != len(self._batch)):
+        if self._batch is not None and not batch.fits_into(self._batch):
             return self._step(batch)
         if self._seen < WARM:
             self._seen += 1
@@ -96,7 +98,7 @@ class Recorded:
             self._record(batch)
         else:
             for tensor, into in zip(batch.tensors(), self._batch.tensors(), strict=True):
-                into.copy_(tensor)
+                into[: len(tensor)].copy_(tensor)
         assert self._graph is not None
         self._graph.replay()
         return {name: loss.clone() for name, loss in self._losses.items()}
@@ -110,7 +112,7 @@ class Recorded:
         return losses
 
     def _record(self, batch: Batch) -> None:
-        self._batch = batch.clone()
+        self._batch = batch.with_room(ROOM)
         self._graph = torch.cuda.CUDAGraph()
         # Another thread may pin memory meanwhile: a stricter mode takes that for a part of the step.
         with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):

@@ -16,7 +16,6 @@ from recmtl.learn.step import Objective, Recorded
 from recmtl.model.multitask import MultiTask
 from recmtl.seed import sums_in_order
 from tests.learn import test_fit as fits
-from tests.model.made_up import LAYOUT
 
 needs_gpu = pytest.mark.skipif(
     not torch.cuda.is_available() or engine("cuda") != "triton", reason="needs a GPU and Triton"
@@ -63,6 +62,23 @@ def test_mixtures(dtype: torch.dtype, width: int) -> None:
 
 
 @DTYPES
+def test_look_up_of_lists(dtype: torch.dtype) -> None:
+    """Some are empty, and what lies beyond the last one's end is not read."""
+    table = draw(50, 10)
+    lengths = torch.randint(0, 5, (ROWS,), generator=torch.Generator().manual_seed(2))
+    offsets = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+    values = torch.randint(50, (int(offsets[-1]) + 9,), generator=torch.Generator().manual_seed(1))
+    values[-9:] = 10**6
+    out = draw(ROWS, 8, dtype=dtype)
+    lists = [(Ragged(values.int().cuda(), offsets.cuda()), 2)]
+    look_up(table, Reads(5, torch.empty(ROWS, 0, dtype=torch.int32, device="cuda"), 0, lists), 5, out)
+    for row in range(ROWS):
+        own = table[values[offsets[row] : offsets[row + 1]].cuda(), 5:].double()
+        expected = own.mean(0) if len(own) else torch.zeros(5, dtype=torch.float64, device="cuda")
+        close(out[row, 2:7], expected)
+
+
+@DTYPES
 def test_look_up(dtype: torch.dtype) -> None:
     table = draw(50, 10)
     rows = torch.randint(50, (ROWS, 3), generator=torch.Generator().manual_seed(1)).int().cuda()
@@ -97,9 +113,7 @@ def test_updates_of_rows_that_stand_several_times(copies: int) -> None:
 
 
 def setup(device: str) -> tuple[MultiTask, Parts, Objective]:
-    """Without lists, so that steps are recorded."""
-    layout = replace(LAYOUT, lists=())
-    model, parts, objective = fits.setup({"ctr": 1.0, "ctcvr": 1.0}, layout=layout)
+    model, parts, objective = fits.setup({"ctr": 1.0, "ctcvr": 1.0})
     train, valid = (part.on(device) for part in (parts.train, parts.valid))  # type: ignore[attr-defined]
     return model.to(device), replace(parts, train=train, valid=valid), objective
 

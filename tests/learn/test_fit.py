@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from recmtl.batch import Batch, Layout
+from recmtl.batch import Batch
 from recmtl.errors import RecmtlError
 from recmtl.learn import TrainConfig
 from recmtl.learn.epoch import Epoch
@@ -30,8 +30,8 @@ class Made:
         self._batches = [self._learnable(make_batch(rows // batches, seed + i)) for i in range(batches)]
 
     def on(self, device: str) -> "Made":
-        """The same on a device, without lists."""
-        self._batches = [replace(batch.to(torch.device(device)), lists={}) for batch in self._batches]
+        """The same on a device."""
+        self._batches = [batch.to(torch.device(device)) for batch in self._batches]
         return self
 
     @property
@@ -52,9 +52,7 @@ class Made:
         return replace(batch, labels={"click": click, "converted": converted, "minutes": minutes})
 
 
-def setup(
-    loss: dict[str, float], relation: str = "independent", layout: Layout = LAYOUT
-) -> tuple[MultiTask, Parts, Objective]:
+def setup(loss: dict[str, float], relation: str = "independent") -> tuple[MultiTask, Parts, Objective]:
     train, valid = Made(512, 0), Made(256, 100)
     config = ModelConfig.model_validate({
         "sharing": {"kind": "mmoe", "hidden": [16, 8], "experts": 2}, "towers": {"hidden": [8]},
@@ -64,7 +62,7 @@ def setup(
     known = statistics(TASKS, labels, np.ones(train.rows))
     seed_everything(1)
     model = build_model(
-        config, EmbeddingConfig(width=4), layout, TASKS, {t: (s.mean, s.std) for t, s in known.items()}
+        config, EmbeddingConfig(width=4), LAYOUT, TASKS, {t: (s.mean, s.std) for t, s in known.items()}
     )
     parts = Parts(train, valid, {name: valid.label(name) for name in LAYOUT.labels})
     return model, parts, Objective(TASKS, loss, known)

@@ -20,11 +20,13 @@ BUCKET_BYTES = 1 << 26
 def shuffle(
     blocks: Iterator[Rows], out: Appender, generator: np.random.Generator, total: int, scratch: Path
 ) -> dict[str, Any]:
-    """Append the rows of `blocks`, about `total` (1 or more), to `out`; return their types.
+    """Append the rows of `blocks`, `total` at most, to `out`; return their types.
 
     `scratch` is a folder that is made, filled and removed.
     """
-    first = next(blocks)
+    first = next(blocks, None)
+    if first is None:
+        return {}
     types = describe(first)
     scratch.mkdir()
     count = 1 + int(total * size_of(first) / len(first)) // BUCKET_BYTES

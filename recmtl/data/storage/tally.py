@@ -1,97 +1,94 @@
-"""What a split gives, counted before anything is encoded: rows, positives, nulls, broken products."""
+"""Blocks of encoded rows in; what the split gives out: rows, positives, nulls, broken products."""
 
 from itertools import combinations
 from typing import Any
 
-import duckdb
-from sqlglot import exp
+import numpy as np
 
-from recmtl.data.duck import engine_errors
-from recmtl.data.examples import PART, PARTS, Examples
-from recmtl.data.query import column, statement
+from recmtl.data.examples import PARTS, Examples
+from recmtl.data.storage.rowfiles import Rows
 from recmtl.errors import RecmtlError
 from recmtl.schema import Problem
 
-Tally = dict[str, Any]  # part → {"rows", "labels": {label: {"positives", "nulls"}}}
+Part = dict[str, Any]  # {"rows", "labels": {label: {"positives", "nulls"}}}
 
 
-class Counter:
-    """The labels of every part, as views of one table: read once, counted many times."""
+class Tally:
+    """What was seen of every part so far."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection, problem: Problem, examples: Examples) -> None:
-        self._db, self._problem, self._examples = db, problem, examples
-        names = ["_file", "_row", *problem.labels]
-        self._run(f"CREATE TEMP TABLE labels AS {examples.select_parts(problem.data.split, names)}")
+    def __init__(self, problem: Problem, examples: Examples) -> None:
+        self._problem, self._examples = problem, examples
+        tasks = problem.tasks
+        self._chains = {name: [tasks[f].label for f in task.product] for name, task in tasks.items()}
+        self._parts: dict[str, Part] = {
+            part: {"rows": 0, "labels": {n: {"positives": 0, "nulls": 0} for n in problem.labels}}
+            for part in PARTS
+        }
+        self._given = dict.fromkeys(tasks, 0)  # positives of train where `given` is 1
+        self._breaks: dict[tuple[str, str, str], list[Any]] = {}  # → rows, the first's origin
+
+    def add(self, part: str, rows: Rows) -> None:
+        labels = dict(zip(self._problem.labels, rows.matrices["labels"].T, strict=True))
+        self._parts[part]["rows"] += len(rows)
+        for name, label in labels.items():
+            counts = self._parts[part]["labels"][name]
+            counts["positives"] += int((label > 0).sum())
+            counts["nulls"] += int(np.isnan(label).sum())
+        for name, task in self._problem.tasks.items():
+            if part == "train":
+                inside = True if task.given is None else labels[task.given] == 1
+                self._given[name] += int(((labels[task.label] > 0) & inside).sum())
+            for earlier, later in combinations(self._chains[name], 2):
+                broken = np.flatnonzero((labels[later] == 1) & (labels[earlier] == 0))
+                if len(broken):
+                    first = rows.matrices["origin"][broken[0]]
+                    self._breaks.setdefault((name, earlier, later), [0, first])[0] += len(broken)
+
+    def parts(self) -> dict[str, Part]:
+        """Raises RecmtlError for a part without rows, a task without positives, a broken product.
+
+        A product must hold in all parts: an evaluation would be as wrong as the training.
+        """
         for part in PARTS:
-            self._run(f"CREATE TEMP VIEW {part} AS SELECT * FROM labels WHERE {PART} = '{part}'")
-
-    def count(self) -> Tally:
-        """Raises RecmtlError for a part without rows, a task without positives, a broken product."""
-        tally = {part: self._count(part) for part in PARTS}
-        for part in PARTS:
-            if not tally[part]["rows"]:
+            if not self._parts[part]["rows"]:
                 raise self._no_rows(part)
         for name, task in self._problem.tasks.items():
-            if task.type == "binary":
-                self._check_positives(name, task.label, task.given)
-            self._check_product(name, [self._problem.tasks[f].label for f in task.product])
-        return tally
-
-    def _count(self, part: str) -> Tally:
-        labels, rows = {}, 0
-        for label in self._problem.labels:
-            rows, positives, nulls, _ = self._tally(part, label, None)
-            labels[label] = {"positives": positives, "nulls": nulls}
-        return {"rows": rows, "labels": labels}
-
-    def _tally(self, part: str, label: str, given: str | None) -> tuple[int, ...]:
-        inside = exp.true() if given is None else column(given).eq(1)
-        query = statement("shards_tally", label=column(label), given=inside, part=exp.to_table(part))
-        return tuple(self._run(query).fetchall()[0])
+            if task.type == "binary" and not self._given[name]:
+                raise self._no_positives(name)
+        for found in self._breaks.items():
+            raise self._broken(*found)
+        return self._parts
 
     def _no_rows(self, part: str) -> RecmtlError:
         days = self._examples.manifest["days"]
         found = ", ".join(f"{day} ({content['rows']} rows)" for day, content in sorted(days.items()))
-        split = self._problem.data.split.model_dump(exclude_none=True)
         return RecmtlError(
-            f"the {part} part has no rows", where=f"[data] split = {split}",
+            f"the {part} part has no rows", where=f"[data] split = {self._split}",
             found=f"examples of {found or 'no day'}",
             fix="choose a split that gives rows to train, valid and test",
         )
 
-    def _check_positives(self, name: str, label: str, given: str | None) -> None:
-        rows, _, nulls, positives = self._tally("train", label, given)
-        if positives:
-            return
-        space = f" where {given!r} is 1" if given else ""
-        split = self._problem.data.split.model_dump(exclude_none=True)
-        raise RecmtlError(
-            f"the label {label!r} is never 1 on train{space}: there is nothing to learn",
-            where=f"[tasks] {name}", found=f"{rows} rows, {nulls} of them null, split {split}",
+    def _no_positives(self, name: str) -> RecmtlError:
+        task, train = self._problem.tasks[name], self._parts["train"]
+        space = f" where {task.given!r} is 1" if task.given else ""
+        nulls = train["labels"][task.label]["nulls"]
+        return RecmtlError(
+            f"the label {task.label!r} is never 1 on train{space}: there is nothing to learn",
+            where=f"[tasks] {name}",
+            found=f"{train['rows']} rows, {nulls} of them null, split {self._split}",
             fix="choose a longer train part, check the label, or leave the task out",
         )
 
-    def _check_product(self, name: str, chain: list[str]) -> None:
-        """Over all parts: an evaluation would be as wrong as the training."""
-        for part in PARTS:
-            for earlier, later in combinations(chain, 2):
-                query = statement("shards_breaks", earlier=column(earlier), later=column(later),
-                                  part=exp.to_table(part))
-                rows, first = self._run(query).fetchall()[0]
-                if rows:
-                    raise self._broken(name, (earlier, later), rows, tuple(first))
-
-    def _broken(
-        self, name: str, labels: tuple[str, str], rows: int, first: tuple[int, int]
-    ) -> RecmtlError:
-        earlier, later = labels
-        source = self._examples.manifest["sources"][first[0]]["path"]
+    def _broken(self, place: tuple[str, str, str], found: list[Any]) -> RecmtlError:
+        (name, earlier, later), (rows, origin) = place, found
+        file, row = origin.tolist()
         return RecmtlError(
             f"{later!r} is 1 in {rows} rows where {earlier!r} is 0: that is no product",
-            where=f"[tasks] {name}", found=f"first in row {first[1]} of {source}",
+            where=f"[tasks] {name}",
+            found=f"first in row {row} of {self._examples.manifest['sources'][file]['path']}",
             fix=f"define the label {later!r} as \"{earlier} and …\", or drop the product",
         )
 
-    def _run(self, query: str) -> duckdb.DuckDBPyConnection:
-        with engine_errors("the examples"):
-            return self._db.execute(query)
+    @property
+    def _split(self) -> dict[str, Any]:
+        return self._problem.data.split.model_dump(exclude_none=True)
