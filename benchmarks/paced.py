@@ -1,6 +1,6 @@
 """recmtl's own training, held after every so many steps until a line comes in; each block is timed.
 
-    python paced.py CONFIG OUT STEPS
+    python paced.py CONFIG OUT STEPS MODEL
 
 Prints "ready", then for each line on standard input trains STEPS steps and prints {"rows", "seconds"}.
 It is `recmtl.pipeline.train` itself, loader included, with a progress bar that waits.
@@ -52,7 +52,7 @@ class Paced(Progress):
 
 def main() -> None:
     config, out, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    train(config, out, Options(track=False, device="cpu", models=["mmoe"], progress=Paced(steps)))
+    train(config, out, Options(track=False, device="cpu", models=[sys.argv[4]], progress=Paced(steps)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The speed of every step on W1, and MMoE's training rate beside torch-rechub's in the same run.
+"""The speed of every step on W1, and training rates beside torch-rechub's in the same run.
 
     make bench     or     python benchmarks/w1.py [--w1 FOLDER] [--out FOLDER] [--blocks 8] [--steps 25]
 
@@ -16,11 +16,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from report import PEERS, race_table, write_report
+from report import CUT, CUT_WIDE, OWN, OWN_WIDE, race_table, write_report
 
 HERE = Path(__file__).parent
 PEER = HERE / ".peers" / "rechub"
 PEER_NEEDS = ("torch==2.13.0", "torch-rechub==0.9.0", "pyarrow<26")
+MODELS, USERS = ("mmoe", "shared_bottom", "esmm"), 1_000_000
 ROWS = {"ingest": 2_000_000, "encode": 2_000_000, "score": 2_000_000}
 
 
@@ -109,22 +110,27 @@ class Racer:
         sys.exit(f"a racer ended: {' '.join(map(str, self.process.args))}")
 
 
-def race(log: Path, out: Path, blocks: int, length: int) -> dict[str, list[float]]:
-    """Rows a second, block by block in turns; each racer's first block is warm-up and left out."""
+def contestants(log: Path, out: Path, length: int, model: str) -> dict[str, list[object]]:
+    """The command of each: for MMoE the peer in four set-ups, for the others in its usual one."""
     half = out / "w1a-bf16.toml"
     text = (HERE / "w1a.toml").read_text()
     half.write_text(text.replace('precision  = "fp32"', 'precision  = "bf16"'))
-    ours = [sys.executable, str(HERE / "paced.py")]
+    ours = [sys.executable, HERE / "paced.py"]
     peer = [make_peer(), HERE / "peers" / "rechub.py", log, length]
-    racers = {
-        PEERS[0]: [*peer, "own"],
-        PEERS[1]: [*peer, "cut"],
-        PEERS[2]: [*peer, "cut", 1_000_000],
-        PEERS[3]: [*peer, "own", 1_000_000],
-        "recmtl fp32": [*ours, HERE / "w1a.toml", beside(out / "w1a", "race-fp32"), length],
+    found: dict[str, list[object]] = {
+        OWN: [*peer, "own", model], CUT: [*peer, "cut", model],
+        CUT_WIDE: [*peer, "cut", model, USERS], OWN_WIDE: [*peer, "own", model, USERS],
     }
+    if model != "mmoe":
+        found = {OWN_WIDE: found[OWN_WIDE]}
+    found["recmtl fp32"] = [*ours, HERE / "w1a.toml", beside(out / "w1a", "race-fp32"), length, model]
     if has_bf16():
-        racers["recmtl bf16"] = [*ours, half, beside(out / "w1a", "race-bf16"), length]
+        found["recmtl bf16"] = [*ours, half, beside(out / "w1a", "race-bf16"), length, model]
+    return found
+
+
+def race(racers: dict[str, list[object]], blocks: int) -> dict[str, list[float]]:
+    """Rows a second, block by block in turns; each racer's first block is warm-up and left out."""
     running = {name: Racer([str(part) for part in command]) for name, command in racers.items()}
     rates: dict[str, list[float]] = {name: [] for name in running}
     for number in range(blocks + 1):
@@ -158,8 +164,10 @@ def main() -> None:
         profiled = run("profile_step.py", HERE / "w1.toml", beside(out / "w1", "profile"))
     for step in ("ingest", "encode"):
         run("step.py", step, HERE / "w1a.toml", out / "w1a")
-    rates = race(log, out, chosen.blocks, chosen.steps)
-    print(race_table(rates))
+    rates = {}
+    for model in MODELS:
+        rates[model] = race(contestants(log, out, chosen.steps, model), chosen.blocks)
+        print(race_table(rates[model]))
     if not chosen.race_only:
         write_report(HERE.parent / "docs" / "benchmarks.md", measured, profiled, rates)
 

@@ -1,6 +1,8 @@
-"""torch-rechub's MMoE on W1a, in memory: steps on demand, timed.
+"""torch-rechub's models on W1a, in memory: steps on demand, timed.
 
-    python rechub.py W1 STEPS own|cut [USERS]     in an environment with torch-rechub 0.9.0 and pyarrow
+    python rechub.py W1 STEPS own|cut mmoe|shared_bottom|esmm [USERS]
+
+in an environment with torch-rechub 0.9.0 and pyarrow.
 
 Prints "ready", then for each line on standard input trains STEPS steps with the library's own trainer
 and prints {"rows": …, "seconds": …}. With `own` its DataGenerator makes the batches, as its
@@ -21,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from torch_rechub.basic.features import DenseFeature, SparseFeature
-from torch_rechub.models.multi_task import MMOE
+from torch_rechub.models.multi_task import ESMM, MMOE, SharedBottom
 from torch_rechub.trainers import MTLTrainer
 from torch_rechub.utils.data import DataGenerator
 
@@ -52,13 +54,19 @@ def read(folder: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor, dict[str,
     return columns, torch.from_numpy(labels), sizes
 
 
-def build(sizes: dict[str, int]) -> MTLTrainer:
-    features = [SparseFeature(name, sizes[name], WIDTH) for name in IDS]
-    features += [DenseFeature(name) for name in NUMBERS]
-    tower = {"dims": [64, 32], "activation": "relu"}
-    expert = {"dims": [256, 128], "activation": "relu"}
-    model = MMOE(features, ["classification"] * 2, 4, expert, [tower, tower])
-    return MTLTrainer(model, ["classification"] * 2, optimizer_params={"lr": 1e-3})
+def build(kind: str, sizes: dict[str, int]) -> MTLTrainer:
+    """Of the sizes of w1a.toml. Its ESMM takes no numbers."""
+    ids = [SparseFeature(name, sizes[name], WIDTH) for name in IDS]
+    features, tasks = [*ids, *(DenseFeature(name) for name in NUMBERS)], ["classification"] * 2
+    tower, bottom = ({"dims": dims, "activation": "relu"} for dims in ([64, 32], [256, 128]))
+    if kind == "esmm":
+        own = {"dims": [256, 128, 64], "activation": "relu"}
+        model, tasks = ESMM(ids[:1], ids[1:], own, own), ["classification"] * 3
+    elif kind == "shared_bottom":
+        model = SharedBottom(features, tasks, bottom, [tower, tower])
+    else:
+        model = MMOE(features, tasks, 4, bottom, [tower, tower])
+    return MTLTrainer(model, tasks, optimizer_params={"lr": 1e-3})
 
 
 def batches(
@@ -97,10 +105,13 @@ def main() -> None:
     folder, steps = Path(sys.argv[1]), int(sys.argv[2])
     torch.manual_seed(1)
     columns, labels, sizes = read(folder)
-    if len(sys.argv) > 4:
-        sizes["user_id"] = int(sys.argv[4])
+    kind = sys.argv[4]
+    if len(sys.argv) > 5:
+        sizes["user_id"] = int(sys.argv[5])
+    if kind == "esmm":  # cvr, which it leaves out of the loss, ctr and ctcvr
+        labels = labels[:, [1, 0, 1]]
     make = own_batches if sys.argv[3] == "own" else batches
-    trainer, source = build(sizes), make(columns, labels)
+    trainer, source = build(kind, sizes), make(columns, labels)
     print("ready", flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()
