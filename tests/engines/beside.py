@@ -12,7 +12,7 @@ from typing import Any
 
 from recmtl.data.encoding.fitted import Fitted, save
 from recmtl.progress import SILENT
-from tests.engines.same import assert_same
+from tests.engines.same import assert_same, estimates_aside
 from tests.engines.twins import Twins
 
 Step = Callable[..., Any]
@@ -72,7 +72,7 @@ def _attempt(step: Step, given: Mapping[str, Any]) -> tuple[Any, Exception | Non
 
 
 def _text(error: Exception | None) -> str:
-    return f"{type(error).__name__}: {error}" if error else ""
+    return estimates_aside(f"{type(error).__name__}: {error}") if error else ""
 
 
 @contextmanager

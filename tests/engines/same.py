@@ -73,22 +73,31 @@ def _named(table: str) -> Iterator[None]:
         raise
 
 
+def estimates_aside(text: str) -> str:
+    """A message without the numbers of a sample, which is of other rows where files are cut otherwise."""
+    if "(estimated)" in text:
+        return re.sub(r"\d[\d,.]*", "#", text)
+    return re.sub(r"(by this column alone.*) on [\d,]+ rows", r"\1", text)
+
+
 def _said(file: Path) -> Any:
     return _own_aside(json.loads(file.read_text()))
 
 
 def _own_aside(said: Any, name: str = "") -> Any:
     """Without what is an engine's own: names and sizes of files, its hashes of credited events and of
-    repeated rows, and the digests that these go into."""
+    repeated rows, the digests that these go into, and estimates from a sample of rows."""
     if isinstance(said, list):
-        return [_own_aside(each) for each in said]
+        return [_own_aside(each, name) for each in said]
+    if isinstance(said, str):
+        return estimates_aside(said)
     if not isinstance(said, dict):
         return said
     if name == "credited" or (name == "repeated" and all(isinstance(t, str) for t in said.values())):
         return {source: text.partition(" ")[0] for source, text in said.items()}
     return {
         key: "" if isinstance(value, str) and _is_digest(key, value) else _own_aside(value, key)
-        for key, value in said.items() if key != "files" or name
+        for key, value in said.items() if (key != "files" or name) and name != "judged"
     }
 
 

@@ -227,6 +227,7 @@ def test_files_of_side_tables_and_events_are_looked_at_too(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.duckdb(reason="rewrites the one file that DuckDB makes of a day")
 def test_examples_of_another_type_are_an_error(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 

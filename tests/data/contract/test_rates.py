@@ -47,6 +47,7 @@ def test_rates_of_days_that_are_alike_give_nothing(tmp_path: Path) -> None:
     assert [len(day["columns"]["seen"]["drift"]) for day in made["days"].values()] == [0, 0, 0, 0]
 
 
+@pytest.mark.duckdb(reason="counts rows in the one file that DuckDB makes of a day")
 def test_sampled_rows_have_their_own_numbers(tmp_path: Path) -> None:
     _, examples = rated(tmp_path)
     rows = Rows(tuple(examples.files(examples.days[1:])), step=700, size=100)
