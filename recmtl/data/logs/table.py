@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import duckdb
 from sqlglot import exp
@@ -19,6 +20,7 @@ _BY_WIDTH = (
     "TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER", "BIGINT", "UBIGINT",
     "HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE",
 )
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # a folder's name for null
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,16 @@ def partitions(files: Iterable[str]) -> tuple[str, ...]:
     """The columns that folders such as dt=2024-01-01 give to each of the files."""
     found = [dict.fromkeys(p.partition("=")[0] for p in f.split("/")[:-1] if "=" in p) for f in files]
     return tuple(key for key in (found or [{}])[0] if key and all(key in keys for keys in found))
+
+
+def partition_values(file: str) -> dict[str, str | None]:
+    """The same for one file, each with its value there: what partition.sql says of a path."""
+    parts = [part.partition("=") for part in file.split("/")[:-1]]
+    found: dict[str, str | None] = {}
+    for key in partitions((file,)):
+        value = unquote(next(value for name, _, value in parts if name == key))
+        found[key] = None if value == NO_VALUE else value
+    return found
 
 
 @contextmanager
