@@ -4,7 +4,7 @@ Days that are what they should be are linked from the folder that stood there; t
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,8 @@ def renew(db: Database, order: Order, progress: Progress) -> None:
         manifest["dropped"]["after_as_of"] = sum(manifest["later"]["after_as_of"].values())
         events = attribute(db, plan, problem.data.impressions.zone)
         manifest["events"] = {name: total(tally) for name, tally in events.items()}
+        left_out = _left_out(plan, manifest["events"], inputs)
+        manifest["dropped"] |= {"events": left_out} if left_out else {}
         manifest["event_days"] = {name: days_of(tally) for name, tally in events.items()}
         unseen = manifest["later"]["after_as_of"]
         now = origins_of(plan.events, sources, Digests.make(db, plan, shape, inputs), unseen)
@@ -144,6 +146,17 @@ def _read_inputs(
         files = take_all(states, order.known.inputs.get(name, []))
         inputs[name] = [replace(file, rows=rows[file.path]) for file in files]
     return inputs
+
+
+def _left_out(
+    plan: Plan, events: Mapping[str, Mapping[str, int]], inputs: Mapping[str, Sequence[FileRecord]]
+) -> dict[str, int]:
+    """Rows of each source that are no events, as its `where` does not keep them."""
+    return {
+        source.name: sum(file.rows for file in inputs[f"events.{source.name}"])
+        - events[source.name]["rows"]
+        for source in plan.events.sources if source.table.kept
+    }
 
 
 def _rows(db: Database, files: Iterable[str]) -> dict[str, int]:

@@ -31,11 +31,6 @@ class Events:
     as_of: datetime | None = None  # in UTC
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """The sources' files."""
-        return tuple(file for source in self.sources for file in source.table.files)
-
-    @property
     def values(self) -> tuple[Value, ...]:
         """Every value that crediting reads, times aside."""
         return (*self.keys, *(value for source in self.sources for value in source.values))

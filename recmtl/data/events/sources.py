@@ -7,6 +7,7 @@ from sqlglot import exp
 
 from recmtl.data.database import Database
 from recmtl.data.logs import values
+from recmtl.data.logs.conditions import keep_rows
 from recmtl.data.logs.files import Files
 from recmtl.data.logs.moment import read_time
 from recmtl.data.logs.table import Table, open_table
@@ -52,8 +53,7 @@ def open_sources(
     """
     events = problem.data.events
     tables = {IMPRESSION: log} | {
-        name: open_table(db, f"source_{name}", f"data.events.{name}", files[f"events.{name}"])
-        for name in events
+        name: _open(db, name, event, files[f"events.{name}"]) for name, event in events.items()
     }
     order = sorted(events, key=lambda name: len(chain(name, events)))
     needed: dict[str, tuple[str, ...]] = dict.fromkeys(tables, ())
@@ -66,6 +66,12 @@ def open_sources(
         _check_keys(source, events, tables)
     where = "data.events"
     return sources, tuple(_identity(log, key, where) for key in needed[IMPRESSION])
+
+
+def _open(db: Database, name: str, event: Event, files: tuple[str, ...]) -> Table:
+    where = f"data.events.{name}"
+    table = open_table(db, f"source_{name}", where, files)
+    return keep_rows(db, table, f"{where}.where", event.where)
 
 
 def _source(name: str, event: Event, table: Table, needed: Iterable[str]) -> EventLog:

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from recmtl.data.database import FAILURES, Database
 from recmtl.data.duck import engine_errors
+from recmtl.data.labels import Expression
 from recmtl.data.logs.files import attach
 from recmtl.data.logs.values import family
 from recmtl.data.query import expression, statement, text, tree
@@ -25,12 +26,24 @@ NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # a folder's name for null
 
 @dataclass(frozen=True)
 class Table:
-    """A view over files of one schema; `where` is its key in the configuration."""
+    """A view over files of one schema; `where` is its key in the configuration, `kept` the condition
+    that leaves rows of the files out."""
 
     name: str
     where: str
     files: tuple[str, ...]
     types: Mapping[str, Mapping[str, str]]  # column → file → DuckDB type
+    kept: Expression | None = None
+
+    @property
+    def every(self) -> str:
+        """The view of all rows of the files, where some are left out."""
+        return f"every_{self.name}"
+
+    @property
+    def key(self) -> str:
+        """Its key in the configuration, without the path."""
+        return self.where.partition(" (")[0]
 
     def type_of(self, column: str, used_by: str) -> str:
         """The column's type. Raises RecmtlError where a file lacks it or has it in another type."""

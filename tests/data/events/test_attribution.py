@@ -129,6 +129,16 @@ def test_rows_that_where_leaves_out_cause_nothing(tmp_path: Path) -> None:
     assert manifest["events"]["click"]["orphans"] == manifest["events"]["order"]["orphans"] == 1
 
 
+def test_rows_that_a_sources_where_leaves_out_are_no_events(tmp_path: Path) -> None:
+    """Neither are they credited, nor are what is wrong with them and their number anybody's matter."""
+    write(tmp_path, click={**CLICKS, "kind": ["view", "tap"], "weight": [float("inf"), 2.0]})
+    click = {**CLICK, "where": "kind = 'tap'", "sum": ["weight"]}
+    manifest = ingest(problem(tmp_path, {"click": click, "order": ORDER}), tmp_path / "out")
+    assert rows(tmp_path / "out", "clicked", "bought") == [(0.0, 0), (0.0, 0), (1.0, 1)]
+    assert manifest["events"]["click"] == {"rows": 1, **NOTHING, "null_weight": 0, "credited": 1}
+    assert manifest["dropped"]["events"] == {"click": 1}
+
+
 @pytest.mark.parametrize("on", ["id", "keys"])
 @pytest.mark.parametrize("touch", ["last", "first"])
 @pytest.mark.parametrize("seed", range(5))

@@ -154,13 +154,31 @@ def test_clocks_that_jump_credit_nothing_and_are_counted(tmp_path: Path) -> None
     assert [counts[name] for name in names] == [3, 1, 1, 1]
 
 
-def test_the_advice_is_about_the_table_that_is_wrong(tmp_path: Path) -> None:
-    """`where` leaves out rows of the log, and no others."""
+def test_the_advice_is_about_the_tables_that_are_wrong(tmp_path: Path) -> None:
     clicks = {**CLICKS, "ratio": [1.0, float("inf")]}
     write(tmp_path, click=clicks)
     summed = {"click": {**CLICK, "sum": ["ratio"]}}
     message = refusal(tmp_path, summed)
-    assert "the file without them" in message and "data.impressions" not in message
+    assert 'where = "…" in data.events.click' in message and "data.impressions" not in message
+    assert "(read by data.events.click)" in message
     write(tmp_path, click=clicks, log={**IMPRESSIONS, "user": [7, 7.5, 8]})
     message = refusal(tmp_path, summed)
-    assert 'where = "…" in data.impressions, which is about the log alone' in message
+    assert 'where = "…" in data.impressions and in data.events.click' in message
+    fine = {"click": {**CLICK, "sum": ["ratio"], "where": "ratio < 2"}}
+    assert "click.parquet" not in refusal(tmp_path, fine)
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("kind = 1", ["data.events.click.where", "'kind' has type VARCHAR", "with a number"]),
+        ("kynd = 'a'", ["data.events.click.where", "did you mean 'kind'"]),
+        ("kind", ["data.events.click.where", "stands as a boolean"]),
+        ("kind like 'a'", ["data.events.click.where", "not allowed"]),
+        ("not flag", ["data.events.click.where", "'flag' is neither 0 nor 1 in 1 rows", "e.g. 7"]),
+    ],
+)
+def test_a_where_that_does_not_fit_its_events(tmp_path: Path, where: str, words: list[str]) -> None:
+    write(tmp_path, click={**CLICKS, "kind": ["a", "b"], "flag": [0, 7]})
+    message = refusal(tmp_path, {"click": {**CLICK, "where": where}})
+    assert [word for word in words if word not in message] == []
