@@ -21,7 +21,7 @@ from recmtl.folder import digest, locked, read_manifest
 from recmtl.progress import SILENT, Progress
 from recmtl.schema import HashSplit, Problem
 
-FORMAT = 3  # raised when the same configuration and files would give other examples
+FORMAT = 4  # raised when the same configuration and files would give other examples
 _NOT_THEIRS = {"split", "engine", "memory_limit", "spill", "as_of"}  # no part of what examples are
 _log = logging.getLogger("recmtl")
 
