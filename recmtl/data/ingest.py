@@ -39,6 +39,8 @@ def ingest(
     with locked(out):
         known, listing = Known.open(out, settings), Listing.make(problem)
         if known.covers(listing, problem.data.as_of, window):
+            if outside := window.misses(known.origins):
+                _log.warning("warning: %s", outside)
             _log.info("%s: nothing has changed", out)
             return dict(known.manifest)
         with (

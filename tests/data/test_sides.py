@@ -92,6 +92,13 @@ def test_rows_that_where_leaves_out_hold_at_no_time(root: Path) -> None:
     assert scored["level"].to_pylist() == levels
 
 
+def test_a_history_of_another_unit_is_told_which(root: Path) -> None:
+    manifest = ingest(made(root, unit="us"), root / "out")
+    (said,) = [warning for warning in manifest["warnings"] if "would make it" in warning]
+    assert "data.joins[0]: the column 'updated_ms'" in said and "in row 0 of" in said
+    assert said.endswith('unit = "ms" would make it a time of 2022-05-02')
+
+
 def test_a_where_that_does_not_fit_its_side_table(root: Path) -> None:
     with pytest.raises(RecmtlError, match=r"data\.joins\[0\]\.where: no column 'leval'"):
         ingest(made(root, where="leval = 'gold'"), root / "out")

@@ -13,11 +13,11 @@ from recmtl.data.logs.moment import read_time
 from recmtl.data.logs.table import Table, open_table
 from recmtl.data.logs.values import Value
 from recmtl.data.query import column, expression
-from recmtl.errors import RecmtlError, nearest
+from recmtl.errors import RecmtlError, alike, nearest
 from recmtl.schema import Problem
 from recmtl.schema.events import IMPRESSION, Event, chain
+from recmtl.schema.times import PER_SECOND
 
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _YEAR_9999 = 253_370_764_800  # seconds since 1970 at its begin
 
 
@@ -94,7 +94,7 @@ def _time(table: Table, event: Event, where: str) -> exp.Expr:
     read = read_time(table, event.time, event.unit, where)
     if event.unit is None:
         return read
-    farthest = min(_YEAR_9999 * _PER_SECOND[event.unit], 2**63 - 1)
+    farthest = min(_YEAR_9999 * PER_SECOND[event.unit], 2**63 - 1)
     return expression(
         "outcomes", "within_reach", value=column(event.time, table.name), read=read,
         farthest=exp.convert(farthest),
@@ -115,7 +115,8 @@ def _check_keys(source: EventLog, events: Mapping[str, Event], tables: Mapping[s
             known = {c for name in causes for c in tables[name].types}
             raise RecmtlError(
                 f"no column {own.column!r} in {' or '.join(tables[name].where for name in causes)}",
-                where=where, fix=nearest(own.column, known),
+                where=where, expected=f"a column {own.column!r}",
+                found=f"columns {alike(own.column, known)}", fix=nearest(own.column, known),
             )
         theirs = _identity(owner, own.column, where)
         if own.kind != theirs.kind:

@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from recmtl.data.database import Database
 from recmtl.data.logs.plan import Plan
+from recmtl.data.logs.units import better_unit
 from recmtl.data.logs.values import Check, Value
 from recmtl.data.query import column, expression, statement
 from recmtl.errors import RecmtlError
@@ -96,11 +97,12 @@ def _find(
     )).fetchall()
     if not rows:
         return None
-    file, row = first
+    (file, row), hint = first, check.hint(example) if check.hint else ""
     return _Bad(
         value.table, f"the column {value.column!r} {check.reason} in {rows:,} rows", file,
         f"{'null' if example is None else f'e.g. {example}'} in row {row}",
-        check.expected + (f" (read by {used_by})" if used_by != _INPUT else ""),
+        f"{check.expected}{f'; {hint}' if hint else ''}"
+        f"{f' (read by {used_by})' if used_by != _INPUT else ''}",
     )
 
 
@@ -126,7 +128,10 @@ def _readable(value: Value, name: str) -> tuple[Check, Check]:
     read = expression("conditions", "unreadable", read=_over_value(value.read))
     return (
         Check(expression("conditions", "missing"), f"has no {name}", "a value in every row"),
-        Check(read, f"is no {name}", f"a {name} in every row, in the unit given"),
+        Check(
+            read, f"is no {name}", f"a {name} in every row, in the unit given",
+            hint=better_unit if name == "time" else None,
+        ),
     )
 
 

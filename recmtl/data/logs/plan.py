@@ -16,7 +16,7 @@ from recmtl.data.logs.sides import Side, open_side
 from recmtl.data.logs.table import Table, open_table
 from recmtl.data.logs.values import Check, Value
 from recmtl.data.query import expression
-from recmtl.errors import RecmtlError, nearest
+from recmtl.errors import RecmtlError, alike, nearest
 from recmtl.schema import (
     Bag,
     Count,
@@ -201,8 +201,9 @@ def _owner(name: str, where: str, owners: Mapping[str, tuple[Table, ...]]) -> Ta
     tables = owners.get(name, ())
     if not tables:
         raise RecmtlError(
-            f"no column {name!r} in the log or its side tables",
-            where=where, fix=nearest(name, owners),
+            f"no column {name!r} in the log or its side tables", where=where,
+            expected=f"a column {name!r}", found=f"columns {alike(name, owners)}",
+            fix=nearest(name, owners),
         )
     if len(tables) > 1:
         raise RecmtlError(

@@ -41,7 +41,7 @@ def parse(events: dict[str, Any], **data: Any) -> str:
         ({"click": {**CLICK, "window": "0 minutes"}}, ["events.click.window", "'0 minutes'", "1 second"]),
         ({"click": {**CLICK, "window": "-3 days"}}, ["events.click.window", "no duration"]),
         ({"click": {**CLICK, "window": "1 month"}}, ["events.click.window", "no duration", "7 days"]),
-        ({"click": {**CLICK, "window": 1800}}, ["events.click.window"]),
+        ({"click": {**CLICK, "window": 30}}, ["events.click.window: 30 is no duration", '"30 minutes"']),
         ({"click": {**CLICK, "windw": "1 hour"}}, ["events.click.windw", "'window'"]),
         ({"click": {**CLICK, "on": []}}, ["events.click.on"]),
         ({"click": {**CLICK, "of": "clack"}}, ["events.click.of", "no source 'clack'"]),
@@ -62,7 +62,9 @@ def test_a_file_that_cannot_be_meant(events: dict[str, Any], words: list[str]) -
     ("data", "words"),
     [
         ({"impressions": {"path": "log.parquet", "day": "day"}}, ["events needs impressions.time"]),
-        ({"as_of": "yesterday"}, ["data.as_of", "yesterday"]),
+        ({"as_of": "yesterday"}, ["data.as_of", "'yesterday' is no day or time such as \"2026-03-11\""]),
+        ({"as_of": 5}, ["data.as_of", "5 is no day or time such as"]),
+        ({"split": {"valid": 20260102, "test": "2026-01-03"}}, ["20260102 is no day or time such as"]),
         ({"as_of": "0001-01-01T00:00:00Z"}, ["data.as_of", "no time from 1990 to 2100"]),
         ({"as_of": "9999-12-31T23:59:59-05:00"}, ["data.as_of", "no time from 1990 to 2100"]),
         ({"as_of": "2026-01-01", "impressions": {"path": "a", "time": "t", "zone": "Middle/Earth"}},
@@ -182,3 +184,22 @@ def test_a_where_that_does_not_fit_its_events(tmp_path: Path, where: str, words:
     write(tmp_path, click={**CLICKS, "kind": ["a", "b"], "flag": [0, 7]})
     message = refusal(tmp_path, {"click": {**CLICK, "where": where}})
     assert [word for word in words if word not in message] == []
+
+
+@pytest.mark.parametrize(("unit", "each"), [("s", 1000), ("us", 1)])
+def test_events_of_another_unit_are_told_which(tmp_path: Path, unit: str, each: int) -> None:
+    write(tmp_path, click={"impression": [1, 3], "t": [(START + 3) * each, (START + 101) * each]})
+    warned = ingest(problem(tmp_path, {"click": {**CLICK, "unit": unit}}), tmp_path / "out")["warnings"]
+    (said,) = [warning for warning in warned if "would make it" in warning]
+    assert "data.events.click: the column 't' is no time from 1990 to 2100" in said
+    assert f'with unit = "{unit}" in 2 rows' in said
+    better = "ms" if each == 1000 else "s"
+    assert f"e.g. {(START + 3) * each} in row 0 of {tmp_path}/click.parquet" in said
+    assert f'unit = "{better}" would make it a time of 2026-01-01' in said
+
+
+def test_an_as_of_before_the_log_begins(tmp_path: Path) -> None:
+    write(tmp_path)
+    message = refusal(tmp_path, {"click": CLICK}, as_of="2025-12-31T23:00:00Z")
+    assert "as_of: lies before the log begins" in message
+    assert "expected: 2026-01-01 00:00:00 or later" in message
