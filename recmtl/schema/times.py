@@ -65,3 +65,8 @@ def in_utc(text: str, zone: str | None, days: int = 0) -> datetime:
         return aware.astimezone(UTC).replace(tzinfo=None)
     except OverflowError:
         return end
+
+
+def day_in(text: str, zone: str | None) -> date:
+    """The day of a written time in a zone."""
+    return in_utc(text, zone).replace(tzinfo=UTC).astimezone(ZoneInfo(zone or "UTC")).date()
