@@ -6,7 +6,6 @@ OUT/examples → OUT/encoder, OUT/shards → OUT/models/MODEL/seed-N → OUT/eva
 import glob
 import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -268,7 +267,9 @@ def _listening(
     run: "Run", prepared: "Prepared", out: Path, options: Options
 ) -> AbstractContextManager[Callable[["Epoch"], None]]:
     """A context that gives the function to call with each epoch."""
-    if not options.track or os.environ.get("RANK", "0") != "0":  # of a group the first process tells
+    from recmtl.launch import speaks
+
+    if not options.track or not speaks():
         return nullcontext(lambda epoch: None)
     from recmtl.tracking.journal import listening
 
