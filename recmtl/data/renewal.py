@@ -194,9 +194,16 @@ def _make_folder(
         manifest["warnings"] = warnings(order.problem, plan, manifest)
         written = [file for day in manifest["days"] for file in day_files(folder, day)]
         manifest["warnings"] += null_warnings(db, plan, order.problem.data, written)
-        manifest["warnings"] += unit_warnings(db, order.problem, plan, manifest["event_days"])
+        manifest["warnings"] += unit_warnings(db, order.problem, plan, _times(manifest, sources))
         order.listing.refuse_changes()
     report(work, days)
+
+
+def _times(manifest: Mapping[str, Any], sources: Sequence[FileRecord]) -> dict[str, list[str]]:
+    """The least and greatest times of the log, and the days of each source's events."""
+    ends = [(h.first, h.last) for source in sources for h in (source.days or {}).values()]
+    events = {f"events.{name}": [*days] for name, days in manifest["event_days"].items()}
+    return {"log": [time for both in ends for time in both if time]} | events
 
 
 def _write_days(

@@ -264,3 +264,13 @@ def test_the_setting_that_reads_a_file_is_named(tmp_path: Path) -> None:
     write(tmp_path / "users.parquet", {"user": [1.0], "age": [1]})
     write(tmp_path / "log.parquet", {**ROWS, "user": [1.0, 2.5, 3.0, 1.0]})
     assert "(read by data.impressions)" in refusal(tmp_path, data={"joins": [USERS]})
+
+
+def test_times_of_another_unit_beside_a_day_are_told(tmp_path: Path) -> None:
+    """The day column is right, so that nothing stops; what compares times goes wrong."""
+    write(tmp_path / "log.parquet", {**ROWS, "t": [1651507200] * 4})
+    timed = {"path": "log.parquet", "time": "t", "unit": "ms", "day": "day"}
+    warnings = ingest(problem(tmp_path, data={"impressions": timed}), tmp_path / "out")["warnings"]
+    (said,) = [warning for warning in warnings if "would make it" in warning]
+    assert said.startswith("data.impressions: the column 't' is no time from 1990 to 2100")
+    assert said.endswith('unit = "s" would make it a time of 2022-05-02')

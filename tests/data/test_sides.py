@@ -92,6 +92,14 @@ def test_rows_that_where_leaves_out_hold_at_no_time(root: Path) -> None:
     assert scored["level"].to_pylist() == levels
 
 
+def test_rows_that_where_leaves_out_of_a_plain_side_table(root: Path) -> None:
+    write(root / "users.parquet", {**USERS, "draft": [0, 1, 0, 0]})
+    one = made(root, valid_from=None, unit=None, where="draft = 0")
+    ingest(one, root / "out")
+    levels = [*["gold"] * 4, "new", None, None]
+    assert [level for (level,) in rows(root / "out", "level")] == levels
+
+
 def test_a_history_of_another_unit_is_told_which(root: Path) -> None:
     manifest = ingest(made(root, unit="us"), root / "out")
     (said,) = [warning for warning in manifest["warnings"] if "would make it" in warning]

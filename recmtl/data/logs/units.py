@@ -1,11 +1,12 @@
 """Units of times since 1970: numbers go in; the unit in which they are times of our days comes out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from sqlglot import exp
 
 from recmtl.data.database import Database
+from recmtl.data.labels import Expression
 from recmtl.data.logs.plan import Plan
 from recmtl.data.logs.table import Table, narrow
 from recmtl.data.query import column, expression, statement
@@ -27,21 +28,29 @@ def better_unit(number: object) -> str:
 
 
 def unit_warnings(
-    db: Database, problem: Problem, plan: Plan, days: Mapping[str, Mapping[str, object]]
+    db: Database, problem: Problem, plan: Plan, times: Mapping[str, Iterable[str]]
 ) -> Iterator[str]:
-    """Events and side tables with times that another unit would make times of our days.
+    """Tables with times that another unit would make times of our days.
 
-    `days` are those of each source's events: where all are sensible nothing is read.
+    `times` are days or times of impressions, called `log`, and of each source's events: where all are
+    sensible nothing is read.
     """
-    for source in plan.events.sources:
-        if not all("1990" <= day < "2101" for day in days[source.name]):
-            yield from _warning(db, source.table, source.event.time, source.event.unit)
+    doubtful = {name for name, of in times.items() if not all("1990" <= time < "2101" for time in of)}
+    source = problem.data.impressions
+    if source.time and "log" in doubtful:
+        yield from _warning(db, plan.log, source.time, source.unit, plan.where)
+    for events in plan.events.sources:
+        if f"events.{events.name}" in doubtful:
+            table, event = events.table, events.event
+            yield from _warning(db, table, event.time, event.unit, table.kept)
     for side, join in zip(plan.sides, problem.data.joins, strict=True):
         if join.valid_from:
-            yield from _warning(db, side.table, join.valid_from, join.unit)
+            yield from _warning(db, side.table, join.valid_from, join.unit, side.table.kept)
 
 
-def _warning(db: Database, table: Table, name: str, unit: str | None) -> Iterator[str]:
+def _warning(
+    db: Database, table: Table, name: str, unit: str | None, where: Expression | None
+) -> Iterator[str]:
     if unit is None:
         return
     each = PER_SECOND[unit]
@@ -51,7 +60,7 @@ def _warning(db: Database, table: Table, name: str, unit: str | None) -> Iterato
     )
     ((rows, example, first),) = db.execute(statement(
         "bad", log=exp.to_table("timed"), checked=column(name, "timed"), bad=bad,
-        condition=table.kept.condition("timed") if table.kept else exp.true(),
+        condition=where.condition("timed") if where else exp.true(),
     )).fetchall()
     if rows and (better := better_unit(example)):
         file, row = first
