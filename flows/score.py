@@ -9,15 +9,17 @@ from . import steps
 
 @flow(name="recmtl-score")
 def score(
-    model: str, inputs: str, out: str, device: steps.Device = "auto", rates: str | None = None
+    model: str, inputs: str, out: str, device: steps.Device = "auto", rates: str | None = None,
+    root: str | None = None,
 ) -> str:
     """A score per task for every row.
 
     Args:
-        model: models:/NAME@champion, models:/NAME/VERSION or a bundle's folder
+        model: models:/NAME@champion, models:/NAME/VERSION or the folder of a bundle or run
         inputs: Parquet: a file, a folder or a glob
         out: folder of the scores
         device: where to score
         rates: OUT/rates, or a day's folder in it; the model's own where empty
+        root: where relative paths of the model's file start
     """
-    return str(steps.score(model, inputs, Path(out), device, rates))
+    return str(steps.score(model, inputs, Path(out), device, rates, root))

@@ -67,6 +67,8 @@ def promote(config: str, out: Path, report: dict[str, Any]) -> str:
 
 
 @task(name="score", cache_policy=NO_CACHE)
-def score(model: str, inputs: str, out: Path, device: Device, rates: str | None = None) -> Path:
+def score(
+    model: str, inputs: str, out: Path, device: Device, rates: str | None = None, root: str | None = None
+) -> Path:
     """A score per task for every input row."""
-    return pipeline.score(model, inputs, out, pipeline.Options(device=device, rates=rates))
+    return pipeline.score(model, inputs, out, pipeline.Options(device=device, rates=rates, root=root))

@@ -99,16 +99,19 @@ def promote(
 
 @app.command()
 def score(
-    model: Annotated[str, typer.Argument(help="models:/NAME@champion, or a bundle's folder")],
+    model: Annotated[str, typer.Argument(help="models:/NAME@champion, or the folder of a bundle or run")],
     inputs: Annotated[str, typer.Argument(help="Parquet: a file, a folder or a glob")],
     out: Annotated[Path, typer.Argument(help="folder to write")],
     device: Device = "auto",
     rates: Annotated[
         Path | None, typer.Option("--rates", help="OUT/rates, or a day in it; default: the model's own")
     ] = None,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="where relative paths of the model's file start")
+    ] = None,
 ) -> None:
     """Score rows: keys, a probability per task, and the model's version."""
-    options = pipeline.Options(device=device, rates=rates, progress=terminal())
+    options = pipeline.Options(device=device, rates=rates, root=root, progress=terminal())
     print(pipeline.score(model, inputs, out, options))
 
 

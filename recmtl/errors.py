@@ -38,3 +38,11 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return "known: " + ", ".join(known) if known else "there are none"
+
+
+def alike(name: str, choices: Iterable[str], most: int = 8) -> str:
+    """Names that there are instead of `name`, those most like it first."""
+    known = sorted(choices)
+    near = get_close_matches(name, known, n=most, cutoff=0.3)
+    listed = [*near, *(choice for choice in known if choice not in near)]
+    return ", ".join(listed[:most]) + ", …" * (len(listed) > most) if listed else "none"

@@ -15,6 +15,11 @@ def launched() -> bool:
     return "RANK" in os.environ
 
 
+def speaks() -> bool:
+    """Whether this process tells of the training: of several that train together the first one does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def launch(work: Callable[[], object], processes: int, where: str | Path) -> None:
     """Call `work` in so many processes, as torchrun would; it and what it holds must be picklable.
 
@@ -53,7 +58,7 @@ def _guarded(work: Callable[[], object]) -> None:
     import sys
 
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("recmtl").setLevel(logging.INFO if os.environ["RANK"] == "0" else logging.ERROR)
+    logging.getLogger("recmtl").setLevel(logging.INFO if speaks() else logging.ERROR)
     try:
         work()
     except RecmtlError as error:

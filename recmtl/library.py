@@ -1,5 +1,6 @@
 """The steps for a notebook: pandas frames and paths in, a scorer, frames of scores and tables out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -23,25 +24,34 @@ def load(model: str | Path, options: Options = DEFAULTS, root: str | Path | None
     `root` is the folder that relative paths of side tables are relative to. Raises RecmtlError where
     there is no such model, or where it scores its golden rows differently.
     """
-    return pipeline.load_scorer(str(model), options, None if root is None else Path(root))
+    return pipeline.load_scorer(str(model), options if root is None else replace(options, root=root))
 
 
 @overload
-def score(model: "str | Path | Scorer", rows: "pd.DataFrame") -> "pd.DataFrame": ...
-@overload
-def score(model: "str | Path | Scorer", rows: str | Path, out: str | Path) -> Path: ...
 def score(
-    model: "str | Path | Scorer", rows: "pd.DataFrame | str | Path", out: str | Path | None = None
+    model: "str | Path | Scorer", rows: "pd.DataFrame", *, root: str | Path | None = None
+) -> "pd.DataFrame": ...
+@overload
+def score(
+    model: "str | Path | Scorer", rows: str | Path, out: str | Path, root: str | Path | None = None
+) -> Path: ...
+def score(
+    model: "str | Path | Scorer", rows: "pd.DataFrame | str | Path", out: str | Path | None = None,
+    root: str | Path | None = None,
 ) -> "pd.DataFrame | Path":
     """Score rows as the log or examples have them.
 
     A frame of N rows gives a frame of N rows with its index: keys, a float32 a task (a probability,
     or a regression's value in the label's unit) and `model_version`. Parquet (a file, a folder or a
-    glob) gives the folder `out` of such files. Raises RecmtlError naming a column that does not fit.
+    glob) gives the folder `out` of such files. `root` is as in `load`. Raises RecmtlError naming a
+    column that does not fit.
     """
     from recmtl.scoring import score_files
 
-    scorer = load(model) if isinstance(model, str | Path) else model
+    if isinstance(model, str | Path):
+        scorer = load(model, root=root)
+    else:
+        scorer = model if root is None else replace(model, root=Path(root))
     if isinstance(rows, str | Path):
         if out is None:
             raise RecmtlError("files are scored into a folder", where=rows, fix="give out=FOLDER")

@@ -6,7 +6,6 @@ OUT/examples → OUT/encoder, OUT/shards → OUT/models/MODEL/seed-N → OUT/eva
 import glob
 import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -46,6 +45,7 @@ class Options:
     days: Window = EVERY_DAY  # ingest: those that may be written
     as_of: str | None = None  # ingest: what was known then; default: the file's
     rates: str | Path | None = None  # score: OUT/rates, or a day's folder in it; default: the model's
+    root: str | Path | None = None  # score: where relative paths of the model's file start
     progress: Progress = SILENT
 
     @property
@@ -183,17 +183,18 @@ def score(model: str, inputs: str, out: Path, options: Options = DEFAULTS) -> Pa
     return score_files(load_scorer(model, options), files, out, options.progress)
 
 
-def load_scorer(model: str, options: Options = DEFAULTS, root: Path | None = None) -> "Scorer":
-    """The scorer of `models:/NAME@champion` or of a bundle's folder, with its version.
+def load_scorer(model: str, options: Options = DEFAULTS) -> "Scorer":
+    """The scorer of `models:/NAME@champion`, of a bundle's folder or of its run's, with its version.
 
-    `root` is the folder that relative paths of side tables are relative to. Raises RecmtlError where
-    there is no such model.
+    Raises RecmtlError where there is no such model, or no such folder as `options.root`.
     """
     from recmtl.run import pick_device
     from recmtl.scoring import Scorer
 
+    root, rates = (None if p is None else Path(p) for p in (options.root, options.rates))
+    if root is not None and not root.is_dir():
+        raise RecmtlError("is no folder", where=f"root {root}", expected="where the model's file lay")
     folder, version = _fetch(model)
-    rates = None if options.rates is None else Path(options.rates)
     return Scorer.load(folder, pick_device(options.device), version, root, rates)
 
 
@@ -203,11 +204,24 @@ def _experiment(config: Config) -> Experiment:
 
 def _fetch(model: str) -> tuple[Path, str]:
     if not model.startswith("models:/"):  # a folder needs no MLflow
-        folder = Path(model)
+        folder = _bundle(Path(model))
         return folder, f"{folder.absolute().name}@{digest(read_manifest(folder))}"
     from recmtl.tracking.registry import fetch
 
     return fetch(model)
+
+
+def _bundle(folder: Path) -> Path:
+    """A bundle's folder, or that in a run's. Raises RecmtlError where bundles lie further down."""
+    if (folder / "bundle").is_dir():
+        return folder / "bundle"
+    below = [found for depth in ("*", "*/*", "*/*/*") for found in sorted(folder.glob(f"{depth}/bundle"))]
+    if below:
+        raise RecmtlError(
+            "is the folder of no model", where=folder, expected="a bundle's folder, or that of its run",
+            found=f"{len(below)} bundles below it", fix=f"give its bundle folder: {below[0]}",
+        )
+    return folder
 
 
 def find_parquet(inputs: str) -> list[Path]:
@@ -253,7 +267,9 @@ def _listening(
     run: "Run", prepared: "Prepared", out: Path, options: Options
 ) -> AbstractContextManager[Callable[["Epoch"], None]]:
     """A context that gives the function to call with each epoch."""
-    if not options.track or os.environ.get("RANK", "0") != "0":  # of a group the first process tells
+    from recmtl.launch import speaks
+
+    if not options.track or not speaks():
         return nullcontext(lambda epoch: None)
     from recmtl.tracking.journal import listening
 

@@ -1,5 +1,6 @@
 """The command line as a shell sees it: what it prints, and how it ends on bad input."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,29 @@ def test_scoring_prints_the_folder(finished: Path, tmp_path: Path) -> None:
     done = recmtl("score", finished / BUNDLE, finished / "log", out)
     assert (done.returncode, done.stdout.strip()) == (0, str(out))
     assert len(list(out.glob("*.parquet"))) == 4
+
+
+def test_a_runs_folder_is_scored_with_and_one_above_says_what_to_give(
+    finished: Path, tmp_path: Path
+) -> None:
+    run, out = finished / BUNDLE.parent, tmp_path / "scores"
+    done = recmtl("score", run, finished / "log", out)
+    assert (done.returncode, done.stdout.strip()) == (0, str(out)), done.stderr
+    for above in (run.parent, finished / "out"):
+        message = refused("score", above, finished / "log", tmp_path / "other")
+        assert "give its bundle folder" in message and "seed-1/bundle" in message
+
+
+def test_side_tables_are_found_below_the_root_that_is_given(finished: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "bundle"
+    shutil.copytree(finished / BUNDLE, moved)
+    text = (moved / "experiment.json").read_text()
+    (moved / "experiment.json").write_text(text.replace(f"{finished}/users.parquet", "users.parquet"))
+    asked = ("score", moved, finished / "log", tmp_path / "scores")
+    assert "--root FOLDER" in refused(*asked)
+    assert "is no folder" in refused(*asked, "--root", tmp_path / "gone")
+    done = recmtl(*asked, "--root", finished)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_empty_feature_is_a_warning_that_is_seen(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from recmtl import pipeline
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
 from recmtl.folder import read_manifest
-from recmtl.launch import launch
+from recmtl.launch import launch, speaks
 from recmtl.pipeline import Options
 from tests import tiny_shop
 
@@ -110,3 +110,13 @@ def test_the_number_of_processes_is_part_of_what_a_run_is(shop: Path) -> None:
     one, two = (Experiment.read(shop / f"{name}.toml") for name in ("one", "two"))
     assert two.train.processes == 2 and one.train.processes == 1
     assert one.digest != two.digest
+
+
+@pytest.mark.parametrize(("rank", "first"), [(None, True), ("0", True), ("1", False)])
+def test_of_several_processes_the_first_speaks(
+    rank: str | None, first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    assert speaks() is first

@@ -88,7 +88,9 @@ class Candidates:
         Raises RecmtlError naming a column that is nowhere, has another type or a value that does not
         fit, and a side table that is missing or has a key twice.
         """
-        with closing(connect(self._problem.data.memory_limit)) as db, engine_errors(source.where):
+        spill = spill_here(self._problem, self._rooted)
+        limit = self._problem.data.memory_limit
+        with closing(connect(limit, spill)) as db, engine_errors(source.where):
             plan = self._plan(db, source)
             check_values(db, plan)
             check_sides(db, plan)
@@ -154,7 +156,8 @@ class Candidates:
                 f"the side table's path {path!r} is relative to a configuration that is not here",
                 where=f"data.joins[{number}]", expected="an absolute path, or one with ${VARIABLES}",
                 found=f"an input without {', '.join(lacking[:5])}{', …' * (len(lacking) > 5)}",
-                fix="give these columns in the input, or say what the path is relative to (root=…)",
+                fix="give these columns in the input, or say where the model's file lay: --root FOLDER "
+                    "(root=… in Python)",
             )
 
     def _value(self, table: Table, name: str) -> Value:
@@ -209,6 +212,24 @@ class Candidates:
             fix=f"give a column {name!r}" + (f", or {', '.join(absent)} to join it by" if absent else "")
             + (f"; {close}" if close.startswith("did you mean") else ""),
         )
+
+
+def spill_here(problem: Problem, rooted: bool) -> Path | None:
+    """The folder `spill` of a model's file, where this machine has one or lets it be made; else None.
+
+    The model may have been trained on a machine with other disks: the system's folder does as well.
+    """
+    named = problem.data.spill
+    if named is None:
+        return None
+    try:
+        folder = Path(expand(named, problem.root if rooted else Path()))
+        if rooted or folder.is_absolute():
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder if os.access(folder, os.W_OK) else None
+    except (RecmtlError, OSError):  # a variable that is not set here, or a place that cannot be written
+        pass
+    return None
 
 
 def _register(db: duckdb.DuckDBPyConnection, piece: pa.Table, where: str) -> None:

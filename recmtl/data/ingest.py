@@ -21,7 +21,7 @@ from recmtl.folder import digest, locked, read_manifest
 from recmtl.progress import SILENT, Progress
 from recmtl.schema import HashSplit, Problem
 
-FORMAT = 3  # raised when the same configuration and files would give other examples
+FORMAT = 4  # raised when the same configuration and files would give other examples
 _NOT_THEIRS = {"split", "engine", "memory_limit", "spill", "as_of"}  # no part of what examples are
 _log = logging.getLogger("recmtl")
 
@@ -39,6 +39,8 @@ def ingest(
     with locked(out):
         known, listing = Known.open(out, settings), Listing.make(problem)
         if known.covers(listing, problem.data.as_of, window):
+            if outside := window.misses(known.origins):
+                _log.warning("warning: %s", outside)
             _log.info("%s: nothing has changed", out)
             return dict(known.manifest)
         with (

@@ -3,8 +3,9 @@
 Days that are what they should be are linked from the folder that stood there; the others are written.
 """
 
+import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from recmtl.data.duck import engine_errors
 from recmtl.data.events.attribution import attribute
 from recmtl.data.events.tally import days_of, total
 from recmtl.data.increments.account import report, warnings
-from recmtl.data.increments.days import EVERY_DAY, Origins, Window, Work, plan_work, refuse_mixture
+from recmtl.data.increments.days import Origins, Window, Work, plan_work, refuse_mixture
 from recmtl.data.increments.files import FileRecord, number, take_all
 from recmtl.data.increments.known import Known, Listing
 from recmtl.data.increments.origins import Digests, origins_of
@@ -34,7 +35,8 @@ from recmtl.data.logs.repeats import drop_repeats
 from recmtl.data.logs.results import counts, null_warnings
 from recmtl.data.logs.side_by_side import writing
 from recmtl.data.logs.sides import hold
-from recmtl.data.logs.table import naming_damage, narrow
+from recmtl.data.logs.table import in_folders, naming_damage, narrow
+from recmtl.data.logs.units import unit_warnings
 from recmtl.data.logs.view import examples_view
 from recmtl.data.logs.write import SIZE, link_day, of_day, pieces
 from recmtl.data.query import statement
@@ -42,6 +44,8 @@ from recmtl.errors import RecmtlError
 from recmtl.folder import digest, write_folder
 from recmtl.progress import Progress
 from recmtl.schema import Problem
+
+_log = logging.getLogger("recmtl")
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,18 @@ def renew(db: Database, order: Order, progress: Progress) -> None:
         manifest["dropped"]["after_as_of"] = sum(manifest["later"]["after_as_of"].values())
         events = attribute(db, plan, problem.data.impressions.zone)
         manifest["events"] = {name: total(tally) for name, tally in events.items()}
+        left_out = _left_out(plan, manifest["events"], inputs)
+        manifest["dropped"] |= {"events": left_out} if left_out else {}
         manifest["event_days"] = {name: days_of(tally) for name, tally in events.items()}
         unseen = manifest["later"]["after_as_of"]
         now = origins_of(plan.events, sources, Digests.make(db, plan, shape, inputs), unseen)
-    names = {str(place): Path(source.path).name for place, source in enumerate(sources)}
+    names = {str(place): in_folders(source.path) for place, source in enumerate(sources)}
     work = plan_work(now, order.known.origins, order.window, names)
     refuse_mixture(work, now, order.known.origins)
     if not work.write and not work.link:
-        raise _no_rows(plan, order.window)
+        raise _no_rows(plan, order.window, sources, sorted(now))
+    if outside := order.window.misses({*now, *order.known.origins}):
+        _log.warning("warning: %s", outside)
     _make_folder(db, plan, order, manifest, work, now, progress)
 
 
@@ -146,6 +154,17 @@ def _read_inputs(
     return inputs
 
 
+def _left_out(
+    plan: Plan, events: Mapping[str, Mapping[str, int]], inputs: Mapping[str, Sequence[FileRecord]]
+) -> dict[str, int]:
+    """Rows of each source that are no events, as its `where` does not keep them."""
+    return {
+        source.name: sum(file.rows for file in inputs[f"events.{source.name}"])
+        - events[source.name]["rows"]
+        for source in plan.events.sources if source.table.kept
+    }
+
+
 def _rows(db: Database, files: Iterable[str]) -> dict[str, int]:
     paths = list(files)
     return dict(db.execute(statement("file_rows", paths=exp.convert(paths))).fetchall()) if paths else {}
@@ -175,8 +194,16 @@ def _make_folder(
         manifest["warnings"] = warnings(order.problem, plan, manifest)
         written = [file for day in manifest["days"] for file in day_files(folder, day)]
         manifest["warnings"] += null_warnings(db, plan, order.problem.data, written)
+        manifest["warnings"] += unit_warnings(db, order.problem, plan, _times(manifest, sources))
         order.listing.refuse_changes()
     report(work, days)
+
+
+def _times(manifest: Mapping[str, Any], sources: Sequence[FileRecord]) -> dict[str, list[str]]:
+    """The least and greatest times of the log, and the days of each source's events."""
+    ends = [(h.first, h.last) for source in sources for h in (source.days or {}).values()]
+    events = {f"events.{name}": [*days] for name, days in manifest["event_days"].items()}
+    return {"log": [time for both in ends for time in both if time]} | events
 
 
 def _write_days(
@@ -207,9 +234,20 @@ def _write_days(
     return days
 
 
-def _no_rows(plan: Plan, window: Window) -> RecmtlError:
-    asked = f", with none of the days {window}" if window != EVERY_DAY else ""
+def _no_rows(
+    plan: Plan, window: Window, sources: Sequence[FileRecord], days: Sequence[str]
+) -> RecmtlError:
+    first = min((h.first for s in sources for h in (s.days or {}).values() if h.first), default=None)
+    as_of = plan.events.as_of
+    if as_of and first and not days:
+        return RecmtlError(
+            "lies before the log begins", where="as_of", found=f"{as_of} in UTC",
+            expected=f"{first} or later, when the first impression was shown",
+            fix="give a later time, or none: then all that lies there is known",
+        )
+    if outside := window.misses(days):
+        return RecmtlError("no rows to keep", where="--from, --to", found=outside)
     return RecmtlError(
-        "no rows to keep", where=plan.log.where, found=f"{len(plan.log.files)} files{asked}",
+        "no rows to keep", where=plan.log.where, found=f"{len(plan.log.files)} files",
         fix=f"check {plan.where.where}" if plan.where else None,
     )

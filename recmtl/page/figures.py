@@ -120,16 +120,26 @@ def lines(
     return figure
 
 
-def by_day(panels: Mapping[str, Sequence[float]], days: Sequence[str]) -> "Figure":
-    """A panel a title, a line through a share a day; NaN leaves a gap."""
+def by_day(
+    panels: Mapping[str, Sequence[float]], days: Sequence[str], shares: bool = True
+) -> "Figure":
+    """A panel a title, a line through a value a day, a share or a number; NaN leaves a gap."""
     figure, grid = _panels(len(panels), height=2.3, width=9.6)
-    for axes, (title, shares) in zip(grid, panels.items(), strict=True):
-        axes.plot(range(len(days)), shares, color=COLOURS[0], marker="o", markersize=4, linewidth=1.6)
-        axes.set_ylim(0, 1.15 * max((s for s in shares if np.isfinite(s)), default=0) or 1)
-        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+    for axes, (title, values) in zip(grid, panels.items(), strict=True):
+        axes.plot(range(len(days)), values, color=COLOURS[0], marker="o", markersize=4, linewidth=1.6)
+        axes.set_ylim(0, 1.15 * max((v for v in values if np.isfinite(v)), default=0) or 1)
+        axes.yaxis.set_major_formatter(_percent if shares else _number)
         _title(axes, title)
         _name_days(axes, days, most=4)
     return figure
+
+
+def _percent(share: float, place: float | None) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _number(value: float, place: float | None) -> str:
+    return f"{value:,.0f}"
 
 
 def day_map(

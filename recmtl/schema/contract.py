@@ -34,6 +34,10 @@ class Limits(Config):
 class Contract(Config):
     """The `[contract]` section. A level that is left out keeps its default."""
 
+    rows: Limits = Field(
+        default=Limits(warning=3.0),
+        description="rows of a day over the median of the days before it, or that median over them",
+    )
     rates: Limits = Field(
         default=Limits(note=0.05, warning=0.2),
         description="change of a column's share of nulls, zeros or unknown values since the day before",

@@ -27,11 +27,12 @@ class Event(Config):
     touch: Literal["last", "first"] = Field(
         default="last", description="which of several causes within the window is credited"
     )
+    where: str | None = Field(default=None, description="rows that are events, in the labels' grammar")
     sum: tuple[str, ...] = Field(default=(), description="columns summed over an impression's events")
 
-    @field_validator("window")
+    @field_validator("window", mode="before")
     @classmethod
-    def _is_duration(cls, value: str) -> str:
+    def _is_duration(cls, value: object) -> object:
         duration(value)
         return value
 

@@ -60,6 +60,7 @@ class Join(Config):
     at: Literal["impression", "latest"] = Field(
         default="impression", description="which row: that valid at the impression's time, or the last"
     )
+    where: str | None = Field(default=None, description="rows to keep, in the labels' grammar")
 
     @model_validator(mode="after")
     def _history_has_times(self) -> "Join":

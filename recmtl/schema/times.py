@@ -5,16 +5,20 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _UNITS = {
     "second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "hour": 3600, "h": 3600,
     "day": 86400, "d": 86400, "week": 604800, "w": 604800,
 }
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)[\s,]*")
 _LONGEST = 3660 * 86400
+_MIDDLE = 5000  # a year far from both ends of the calendar
 
 
-def duration(text: str) -> int:
+def duration(text: object) -> int:
     """The seconds in `text`. Raises ValueError where it is no duration, or not above zero."""
+    if not isinstance(text, str):
+        raise ValueError(f'{text!r} is no duration such as "30 minutes": write it with its unit, quoted')
     parts = _PART.findall(text)
     units = [unit.lower() if len(unit) == 1 else unit.lower().removesuffix("s") for _, unit in parts]
     if not parts or _PART.sub("", text).strip() or not set(units) <= _UNITS.keys():
@@ -26,10 +30,15 @@ def duration(text: str) -> int:
 
 
 def written(value: object) -> object:
-    """A day or time of the file in ISO form. Raises ValueError for text that is neither."""
+    """A day or time of the file in ISO form. Raises ValueError for what is neither."""
     text = value.isoformat() if isinstance(value, date | datetime) else value
-    if isinstance(text, str):
-        datetime.fromisoformat(text)  # its ValueError names what it found
+    if text is None:
+        return None
+    try:
+        datetime.fromisoformat(text if isinstance(text, str) else "")
+    except ValueError:
+        example = '"2026-03-11" or "2026-03-11T00:00:00Z"'
+        raise ValueError(f"{text!r} is no day or time such as {example}") from None
     return text
 
 
@@ -43,7 +52,21 @@ def checked_zone(zone: str | None) -> str | None:
 
 
 def in_utc(text: str, zone: str | None, days: int = 0) -> datetime:
-    """A written time, `days` later, in UTC without a zone; `zone` is that of one without an offset."""
-    moment = datetime.fromisoformat(text) + timedelta(days=days)
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone or "UTC"))
-    return aware.astimezone(UTC).replace(tzinfo=None)
+    """A written time, `days` later, in UTC without a zone; `zone` is that of one without an offset.
+
+    What lies before the year 1 or after the year 9999 then, as open ends are written, is the first or
+    the last moment that there is.
+    """
+    moment = datetime.fromisoformat(text)
+    end = datetime.max if moment.year > _MIDDLE else datetime.min
+    try:
+        moment += timedelta(days=days)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone or "UTC"))
+        return aware.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        return end
+
+
+def day_in(text: str, zone: str | None) -> date:
+    """The day of a written time in a zone."""
+    return in_utc(text, zone).replace(tzinfo=UTC).astimezone(ZoneInfo(zone or "UTC")).date()

@@ -1,6 +1,6 @@
 """Parquet files in, a folder of scores out: streamed, atomic, a score file an input file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recmtl.data.candidates import Source
+from recmtl.data.logs.table import partition_values
 from recmtl.errors import RecmtlError
 from recmtl.folder import write_folder
 from recmtl.progress import SILENT, Progress
@@ -50,16 +51,27 @@ def _write(tables: Iterator[pa.Table], file: Path) -> Iterator[int]:
 
 
 def _source(scorer: Scorer, file: Path, reader: pq.ParquetFile) -> Source:
-    """The columns that are read, some thousand rows at a time."""
-    names = scorer.reads(reader.schema_arrow.names)
-    schema = pa.schema([reader.schema_arrow.field(name) for name in names])
-    return Source(str(file), schema, _tables(file, reader, names))
+    """The columns that are read, some thousand rows at a time; those that its folders give are texts."""
+    held, given = reader.schema_arrow, partition_values(str(file.absolute()))
+    names = scorer.reads([*held.names, *(name for name in given if name not in held.names)])
+    own = [name for name in names if name in held.names]
+    fields = [held.field(name) if name in own else pa.field(name, pa.string()) for name in names]
+    schema = pa.schema(fields)
+    of_folders = {name: given[name] for name in names if name not in own}
+    return Source(str(file), schema, _tables(file, reader, schema, of_folders))
 
 
-def _tables(file: Path, reader: pq.ParquetFile, names: list[str]) -> Iterator[pa.Table]:
+def _tables(
+    file: Path, reader: pq.ParquetFile, schema: pa.Schema, of_folders: Mapping[str, str | None]
+) -> Iterator[pa.Table]:
+    own = [name for name in schema.names if name not in of_folders]
     with _readable(file):
-        for batch in reader.iter_batches(PIECE, columns=names):
-            yield pa.Table.from_batches([batch]).select(names)
+        for batch in reader.iter_batches(PIECE, columns=own):
+            table = pa.Table.from_batches([batch])
+            for name, value in of_folders.items():
+                same = pa.repeat(pa.scalar(value, pa.string()), batch.num_rows)
+                table = table.append_column(name, same)
+            yield table.select(schema.names)
 
 
 def _open(file: Path) -> pq.ParquetFile:

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from recmtl.bundle import Bundle
-from recmtl.data.candidates import Candidates, Source
+from recmtl.data.candidates import Candidates, Source, spill_here
 from recmtl.data.rates.lookup import Lookup
 from recmtl.data.rates.opened import Rates
 from recmtl.data.rates.states import rated
 from recmtl.errors import RecmtlError
+from recmtl.experiment import Experiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +50,9 @@ class Scorer:
         bundle = Bundle.load(folder, device)
         lookup, features = None, bundle.encoder.fitted.features
         if rated(features):
-            limit = bundle.experiment.data.memory_limit
-            lookup = Lookup(Rates.open(rates or folder / "rates"), features, limit)
+            experiment = _rooted(bundle.experiment, root)
+            limit, spill = experiment.data.memory_limit, spill_here(experiment, root is not None)
+            lookup = Lookup(Rates.open(rates or folder / "rates"), features, limit, spill)
         return cls(bundle, version, root, lookup)
 
     @property
@@ -111,10 +113,8 @@ class Scorer:
 
     @cached_property
     def _candidates(self) -> Candidates:
-        experiment, rooted = self.bundle.experiment, self.root is not None
-        if rooted:
-            experiment = experiment.model_copy(update={"root": self.root})
-        return Candidates(experiment, self.bundle.encoder, rooted, self.columns)
+        experiment = _rooted(self.bundle.experiment, self.root)
+        return Candidates(experiment, self.bundle.encoder, self.root is not None, self.columns)
 
     @property
     def _looked_up(self) -> list[str]:
@@ -129,6 +129,10 @@ class Scorer:
             raise RecmtlError(f"no column {missing[0]!r}, which the model's rates are joined by",
                               where="the table to score", found=", ".join(table.column_names))
         return self.lookup.add(table)
+
+
+def _rooted(experiment: Experiment, root: Path | None) -> Experiment:
+    return experiment if root is None else experiment.model_copy(update={"root": root})
 
 
 def _arrow(frame: "pd.DataFrame") -> pa.Table:

@@ -44,10 +44,11 @@ def events(root: Path) -> Problem:
         "at": pa.array([(int(times[n]) + n % 70 * HOUR) * 1000 for n in orders],
                        pa.timestamp("us", "Asia/Tokyo")),
         "amount": [None if n % 10 == 0 else n * 0.1 for n in orders],
+        "state": [("paid", "cart", None)[n % 3] if n % 9 else "paid" for n in orders],
     }))
     _write(root / "users.parquet", pa.table({
         "user": [1, 1, 2, 2**40], "since": [int(times[0]), int(times[99]), int(times[50]), 0],
-        "age": [20.0, 21.0, float("nan"), 60.5],
+        "age": [20.0, 21.0, float("nan"), 60.5], "real": [True, True, False, True],
     }))
     _write(root / "shops.parquet", pa.table({
         "shop": ["a", "a", "ä"], "opened": [(START + timedelta(days=n)).date() for n in (0, 2, 1)],
@@ -67,12 +68,14 @@ def _events_problem(root: Path) -> Problem:
             "keys": ["user"], "split": {"valid": "2026-03-03", "test": "2026-03-04"},
             "as_of": "2026-03-04T03:00:00+09:00",
             "joins": [{"path": "users.parquet", "on": "user", "side": "user", "valid_from": "since",
-                       "unit": "ms"}, {"path": "shops.parquet", "on": "shop", "valid_from": "opened"}],
+                       "unit": "ms", "where": "real"},
+                      {"path": "shops.parquet", "on": "shop", "valid_from": "opened"}],
             "events": {
                 "click": {"path": "clicks/*.parquet", "id": "click", "on": "id", "window": "30 minutes",
                           **timed},
                 "order": {"path": "orders/*.parquet", "time": "at", "on": ["user", "shop"], "of": "click",
-                          "window": "1 day", "sum": ["amount"], "touch": "first"},
+                          "window": "1 day", "sum": ["amount"], "touch": "first",
+                          "where": "state <> 'cart'"},
             },
         },
         "labels": {"clicked": "click", "bought": "click and order", "amount": "amount"},

@@ -145,10 +145,13 @@ def test_null_and_absurd_times(tmp_path: Path) -> None:
     assert "'t' has no time in 3 rows" in refusal(tmp_path, data={"impressions": timed})
     write(tmp_path / "log.parquet", {**ROWS, "t": [1651507200] * 4})
     timed["unit"] = "ms"
-    assert "1970" in refusal(tmp_path, data={"impressions": timed})
+    message = refusal(tmp_path, data={"impressions": timed})
+    assert "1970" in message and "t = 1651507200 in row 0" in message
+    assert 'unit = "s" would make it a time of 2022-05-02' in message
     write(tmp_path / "log.parquet", {**ROWS, "t": [1651507200000] * 4})
     message = refusal(tmp_path, data={"impressions": {**timed, "unit": "s"}})  # in the year 54305
     assert "'t' is no time in 4 rows" in message and "in the unit given" in message
+    assert 'unit = "ms" would make it a time of 2022-05-02' in message
     write(tmp_path / "log.parquet", {**ROWS, "t": [1651507200] * 4})
     message = refusal(tmp_path, data={"impressions": {**timed, "unit": "ms"}})
     assert "days from 1990 to 2100" in message and "4 of them in" in message
@@ -232,3 +235,42 @@ def test_an_infinite_number_to_predict(tmp_path: Path) -> None:
         tasks={"value": {"label": "spent", "type": "regression", "given": "clicked"}},
     )
     assert "'spent' is infinite in 1 rows" in message and "[labels] spent" in message
+
+
+@pytest.mark.parametrize("day", [20220503.7, float("inf"), float("nan"), 1e300, 202205031.0])
+def test_a_float_that_is_no_day(tmp_path: Path, day: float) -> None:
+    write(tmp_path / "log.parquet", {**ROWS, "day": [20220503.0, 20220501.0, 20220503.0, day]})
+    message = refusal(tmp_path)
+    assert "'day' is no day in 1 rows" in message and "in row 3" in message
+
+
+def test_whole_floats_are_days(tmp_path: Path) -> None:
+    write(tmp_path / "log.parquet", {**ROWS, "day": [float(day) for day in ROWS["day"]]})
+    assert ingest(problem(tmp_path), tmp_path / "out")["days"]["2022-05-03"]["rows"] == 2
+
+
+def test_a_missing_column_is_told_from_those_most_like_it(tmp_path: Path) -> None:
+    message = refusal(tmp_path, labels={"clicked": "clik = 1"})
+    assert "expected: a column 'clik'" in message and "found:    columns click, " in message
+    message = refusal(tmp_path, data={"keys": ["usr"]})
+    assert "expected: a column 'usr'" in message and "found:    columns user, " in message
+
+
+def test_the_setting_that_reads_a_file_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "users.parquet", {"user": [1.0, 2.5], "age": [1, 2]})
+    write(tmp_path / "log.parquet", {**ROWS, "user": [1.0, 2.0, 3.0, 1.0]})
+    message = refusal(tmp_path, data={"joins": [USERS]})
+    assert "(read by data.joins[0])" in message and 'where = "…" in data.joins[0]' in message
+    write(tmp_path / "users.parquet", {"user": [1.0], "age": [1]})
+    write(tmp_path / "log.parquet", {**ROWS, "user": [1.0, 2.5, 3.0, 1.0]})
+    assert "(read by data.impressions)" in refusal(tmp_path, data={"joins": [USERS]})
+
+
+def test_times_of_another_unit_beside_a_day_are_told(tmp_path: Path) -> None:
+    """The day column is right, so that nothing stops; what compares times goes wrong."""
+    write(tmp_path / "log.parquet", {**ROWS, "t": [1651507200] * 4})
+    timed = {"path": "log.parquet", "time": "t", "unit": "ms", "day": "day"}
+    warnings = ingest(problem(tmp_path, data={"impressions": timed}), tmp_path / "out")["warnings"]
+    (said,) = [warning for warning in warnings if "would make it" in warning]
+    assert said.startswith("data.impressions: the column 't' is no time from 1990 to 2100")
+    assert said.endswith('unit = "s" would make it a time of 2022-05-02')

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from recmtl.errors import RecmtlError
 from recmtl.progress import SILENT
 from recmtl.schema import Problem
 from tests.data import made_log, mixed_logs
+from tests.data.events import made_events
 from tests.engines.application import application, need
 from tests.engines.beside import beside
 from tests.engines.twins import Twins
@@ -86,6 +87,30 @@ def test_bad_values_are_named_as_duckdb_names_them(tmp_path: Path, twins: Twins)
     made_log.write(tmp_path / "log.parquet", rows)
     with pytest.raises(RecmtlError, match=r"click[^§]*'price' is no weight in 2 rows, null in row 1"):
         beside(ingest, twins)(made_log.problem(tmp_path, data={"weight": "price"}), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("days", "says"),
+    [([20220503.0, 20220501.0, 20220503.0, 20220502.0], ""),
+     ([20220503.7, 20220501.0, float("nan"), 1e300], "'day' is no day in 3 rows[^§]*3.7 in row 0")],
+)
+def test_days_that_are_floats(tmp_path: Path, twins: Twins, days: list[float], says: str) -> None:
+    made_log.write(tmp_path / "log.parquet", made_log.ROWS | {"day": days})
+    with pytest.raises(RecmtlError, match=says) if says else nullcontext():
+        made = beside(ingest, twins)(made_log.problem(tmp_path), tmp_path / "out")
+        assert list(made["days"]) == ["2022-05-01", "2022-05-02", "2022-05-03"]
+
+
+def test_times_of_another_unit_are_told_alike(tmp_path: Path, twins: Twins) -> None:
+    made_events.write(tmp_path, click={"impression": [1], "t": [made_events.START * 1000]})
+    made = made_events.problem(tmp_path, {"click": made_events.CLICK})
+    found = beside(ingest, twins)(made, tmp_path / "out")
+    assert any('unit = "ms" would make it' in warning for warning in found["warnings"])
+    made_log.write(tmp_path / "log.parquet", {
+        **made_events.IMPRESSIONS, "t": [made_events.START // 1000] * 3,
+    })
+    with pytest.raises(RecmtlError, match=r"impressions of 1970-01-21[^§]*t = 1767225 in row 0"):
+        beside(ingest, twins)(made, tmp_path / "other")
 
 
 def test_what_a_file_says_wins_over_its_folder(tmp_path: Path, twins: Twins) -> None:

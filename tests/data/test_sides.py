@@ -76,6 +76,45 @@ def test_the_latest_row_as_of_a_time(root: Path) -> None:
     assert set(rows(root / "out", "user", "level")) == {(1, "gold"), (2, "new"), (3, None), (None, None)}
 
 
+def test_rows_that_where_leaves_out_hold_at_no_time(root: Path) -> None:
+    """In ingest as in scoring; a key may be there twice among them, and a time be missing."""
+    users = {name: values + values[:1] for name, values in USERS.items()}
+    users["updated_ms"] = [*USERS["updated_ms"], None]
+    users["draft"] = [True, False, False, False, True]
+    write(root / "users.parquet", users)
+    one = made(root, where="not draft")
+    ingest(one, root / "out")
+    levels = [None, "new", "new", "new", "new", None, None]
+    assert [level for (level,) in rows(root / "out", "level")] == levels
+    encoder = Encoder.fit(one, Examples.open(root / "out"), 4)
+    table = pa.table({"user": LOG["user"], "t": LOG["t"]})
+    (scored,) = Candidates(one, encoder).read(Source("rows", table.schema, [table]))
+    assert scored["level"].to_pylist() == levels
+
+
+def test_rows_that_where_leaves_out_of_a_plain_side_table(root: Path) -> None:
+    write(root / "users.parquet", {**USERS, "draft": [0, 1, 0, 0]})
+    one = made(root, valid_from=None, unit=None, where="draft = 0")
+    ingest(one, root / "out")
+    levels = [*["gold"] * 4, "new", None, None]
+    assert [level for (level,) in rows(root / "out", "level")] == levels
+
+
+def test_a_history_of_another_unit_is_told_which(root: Path) -> None:
+    manifest = ingest(made(root, unit="us"), root / "out")
+    (said,) = [warning for warning in manifest["warnings"] if "would make it" in warning]
+    assert "data.joins[0]: the column 'updated_ms'" in said and "in row 0 of" in said
+    assert said.endswith('unit = "ms" would make it a time of 2022-05-02')
+
+
+def test_a_where_that_does_not_fit_its_side_table(root: Path) -> None:
+    with pytest.raises(RecmtlError, match=r"data\.joins\[0\]\.where: no column 'leval'"):
+        ingest(made(root, where="leval = 'gold'"), root / "out")
+    write(root / "users.parquet", {**USERS, "draft": [0, 0, 7, 0]})
+    with pytest.raises(RecmtlError, match=r"'draft' is neither 0 nor 1[^§]*data\.joins\[0\]\.where"):
+        ingest(made(root, where="not draft"), root / "out")
+
+
 @pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("s", "Asia/Tokyo")])
 def test_times_of_other_types(root: Path, kind: pa.DataType) -> None:
     stamps = pa.array([s // 1000 for s in USERS["updated_ms"]], pa.timestamp("s", "UTC")).cast(kind)

@@ -31,6 +31,12 @@ def test_by_time_in_the_zone() -> None:
     assert parts(split, "_time", times, zone="Asia/Shanghai") == expected
 
 
+def test_an_end_that_is_open_as_people_write_it() -> None:
+    split = TimeSplit(valid="2022-05-03 00:00", test="2022-05-03 12:00", end="9999-12-31")
+    times = [datetime(2022, 5, 3, 3), datetime(9999, 12, 31, 23, 59)]
+    assert parts(split, "_time", times, zone="America/New_York") == ["train", "test"]
+
+
 def test_by_time_with_an_offset() -> None:
     split = TimeSplit(valid="2022-05-03T00:00:00+08:00", test="2022-05-03T01:00:00+08:00")
     times = [datetime(2022, 5, 2, 15, 59), datetime(2022, 5, 2, 16), datetime(2022, 5, 2, 17)]

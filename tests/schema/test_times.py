@@ -33,3 +33,12 @@ def test_no_durations(text: str) -> None:
 )
 def test_moments_in_utc(text: str, zone: str | None) -> None:
     assert in_utc(text, zone) == datetime(2026, 3, 11)
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "end"),
+    [("9999-12-31T23:30:00", "America/New_York", datetime.max), ("9999-12-31", "UTC", datetime.max),
+     ("0001-01-01", "Asia/Tokyo", datetime.min), ("9999-12-31T23:59:59-05:00", None, datetime.max)],
+)
+def test_open_ends_are_the_ends_of_the_calendar(text: str, zone: str | None, end: datetime) -> None:
+    assert in_utc(text, zone, days=int(end == datetime.max)) == end

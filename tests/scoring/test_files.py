@@ -1,6 +1,7 @@
 """Parquet in, score files out: as many rows, in order, whole or not at all."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from recmtl import pipeline
 from recmtl.errors import RecmtlError
 from recmtl.folder import read_manifest
 from recmtl.scoring import Scorer, files, score_files
+from tests import tiny_shop
 
 TASKS = ["ctr", "cvr", "ctcvr"]
 
@@ -96,3 +98,28 @@ monitor    = "auc_valid/ctcvr"
     np.testing.assert_allclose(found[TASKS], expected[TASKS], rtol=0, atol=1e-6)
     scores = Scorer.load(run / "bundle").score_frame(pd.read_parquet(day))
     np.testing.assert_allclose(scores[TASKS], expected[TASKS], rtol=0, atol=1e-6)
+
+
+def test_a_raw_log_in_folders_of_a_feature_scores_as_the_evaluation_did(
+    finished: Path, tmp_path: Path
+) -> None:
+    """The folder's value is a column of the log, in scoring as in ingest, whatever signs it has."""
+    frame = tiny_shop.log(400)
+    config = tiny_shop.write(tmp_path, frame)
+    for brand, rows in frame.groupby("brand", dropna=False):
+        name = "__HIVE_DEFAULT_PARTITION__" if pd.isna(brand) else quote(str(brand))
+        folder = tmp_path / "parts" / f"brand={name}"
+        folder.mkdir(parents=True)
+        rows.drop(columns="brand").to_parquet(folder / "rows.parquet", index=False)
+    text = config.read_text().replace("/log/*.parquet", "/parts")
+    config.write_text(text[: text.index("[models.mmoe]")] + text[text.index("[train]"):])
+    options = pipeline.Options(device="cpu", track=False)
+    for step in (pipeline.ingest, pipeline.encode, pipeline.train):
+        step(config, tmp_path / "out", options)
+    run = tmp_path / "out" / "models" / "esmm" / "seed-1"
+    found = read(pipeline.score(str(run / "bundle"), str(tmp_path / "parts"), tmp_path / "scores"))
+    valid = frame[frame["day"] == "2024-01-03"]["impression"]
+    found = found.set_index("impression").loc[valid].sort_index()
+    examples = pd.read_parquet(tmp_path / "out" / "examples" / "dt=2024-01-03")
+    expected = pd.read_parquet(run / "valid.parquet").set_index(examples["impression"]).sort_index()
+    np.testing.assert_allclose(found[TASKS], expected[TASKS], rtol=0, atol=1e-6)

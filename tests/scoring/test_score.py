@@ -1,5 +1,6 @@
 """Rows as a log has them score as they did in the evaluation; what does not fit is named."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recmtl import library
+from recmtl.data import duck
 from recmtl.errors import RecmtlError
 from recmtl.scoring import Scorer
 from tests import tiny_shop
@@ -158,7 +161,49 @@ def test_a_relative_side_table_needs_a_root_unless_nothing_is_joined(
 ) -> None:
     bundle = changed("path", "users.parquet")
     message = refused(bundle, raw)
-    assert "relative" in message and "age, city" in message
+    assert "relative" in message and "age, city" in message and "--root FOLDER" in message
     same(Scorer.load(bundle, root=finished).score_frame(raw), evaluated)
+    same(library.score(bundle, raw, root=finished), evaluated)
+    same(library.score(Scorer.load(bundle), raw, root=finished), evaluated)
     joined = raw.merge(tiny_shop.users(), on="user", how="left")
     same(Scorer.load(bundle).score_frame(joined), evaluated)
+
+
+def _spilled(
+    changed_: Changed, spill: str, monkeypatch: pytest.MonkeyPatch, **given: Path
+) -> set[object]:
+    """The folders that a scorer's databases spill to, where the file says `spill`."""
+    folders: list[object] = []
+
+    def connect(limit: str | None, spill: Path | None) -> object:
+        folders.append(spill)
+        return duck.connect(limit, spill)
+
+    monkeypatch.setattr("recmtl.data.candidates.connect", connect)
+    bundle = changed_("side", "user")
+    description = json.loads((bundle / "experiment.json").read_text())
+    description["experiment"]["data"]["spill"] = spill
+    (bundle / "experiment.json").write_text(json.dumps(description))
+    Scorer.load(bundle, **given).score_frame(tiny_shop.log(8))
+    return set(folders)
+
+
+def test_scoring_spills_where_the_file_says(
+    changed: Changed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "large"
+    assert _spilled(changed, str(folder), monkeypatch) == {folder}
+    assert folder.is_dir()
+
+
+def test_a_relative_spill_is_meant_below_the_root(
+    changed: Changed, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _spilled(changed, "large", monkeypatch, root=tmp_path) == {tmp_path / "large"}
+
+
+@pytest.mark.parametrize("spill", ["large", "${NO_SUCH_DISK}/large", "/dev/null/large"])
+def test_a_spill_that_this_machine_has_not_is_the_systems(
+    changed: Changed, spill: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _spilled(changed, spill, monkeypatch) == {None}

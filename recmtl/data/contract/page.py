@@ -24,6 +24,7 @@ def contract_page(report: Report) -> str:
     if not all(day["columns"] for day in report["days"].values()):
         return page.html()
     if len(days) > 1:
+        _rows(page, report)
         _labels(page, report)
         _maps(page, report)
     _funnels(page, report)
@@ -45,6 +46,13 @@ def _findings(page: Page, report: Report) -> None:
     ])
     page.note("An error stops the run before anything is trained. Where several days are concerned, "
               "the worst one is named. Limits: the section [contract] of the configuration.")
+
+
+def _rows(page: Page, report: Report) -> None:
+    days = _recent(report)
+    page.heading("Rows by day")
+    rows = {"rows": [day["rows"] for day in days.values()]}
+    page.figure(by_day(rows, list(days), shares=False), "Impressions among the examples of each day.")
 
 
 def _labels(page: Page, report: Report) -> None:

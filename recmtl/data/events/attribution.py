@@ -16,6 +16,7 @@ from recmtl.data.events.tally import Counts, Tally, aside, beside, merged, talli
 from recmtl.data.logs.ahead import now
 from recmtl.data.logs.plan import Plan
 from recmtl.data.query import column, expression, statement, text, tree
+from recmtl.schema.events import IMPRESSION
 
 _END_OF_TIME = exp.cast(exp.Literal.string("9999-12-31 00:00:00"), "TIMESTAMP")
 
@@ -133,17 +134,31 @@ def _place(db: Database, source: EventLog, inherited: Iterable[str]) -> None:
 
 
 def _outcome(source: EventLog) -> str:
-    made = tree(
-        "attribute_outcome", outcome=exp.to_table(f"event_{source.name}"),
-        credited=_credited(source.name),
-    )
+    of = source.event.of
+    given = _credited(source.name) if of == IMPRESSION else _with_lost(source, of)
+    made = tree("attribute_outcome", outcome=exp.to_table(f"event_{source.name}"), given=given)
     flag, time, *sums = source.event.columns(source.name)
     columns: dict[str, exp.Expr] = {
-        flag: exp.cast(exp.convert(1), "TINYINT"), time: exp.Min(this=column("_at")),
+        flag: exp.cast(expression("outcomes", "credited"), "TINYINT"), time: exp.Min(this=column("_at")),
     }
     columns |= {n: expression("outcomes", "total", value=column(f"sum_{n}")) for n in sums}
     _add(made.expression, columns)
     return text(made)
+
+
+def _with_lost(source: EventLog, of: str) -> exp.Expr:
+    """Credited events, and a row for each cause of which it cannot be known what came."""
+    keyless = exp.or_(*(column(_key(k.column), "causes").is_(exp.null()) for k in source.keys))
+    made = tree(
+        "attribute_lost", credited=_credited(source.name), keyless=keyless,
+        before=exp.to_table(f"event_{of}"), flag=column(of),
+    )
+    names = [f"sum_{value.column}" for value in source.sums]
+    for select in made.find_all(exp.Select):
+        credited = select.find(exp.Table) == _credited(source.name)
+        _add(select, {name: column(name) if credited else exp.null() for name in names})
+    assert isinstance(made, exp.Union)
+    return made.subquery("given")
 
 
 def _whole(source: EventLog) -> exp.Expr:

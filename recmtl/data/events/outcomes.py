@@ -18,7 +18,7 @@ from recmtl.data.logs.values import Value
 from recmtl.data.query import column, expression
 from recmtl.errors import RecmtlError
 from recmtl.schema import Problem
-from recmtl.schema.events import horizon
+from recmtl.schema.events import IMPRESSION, chain, horizon
 from recmtl.schema.times import in_utc
 
 
@@ -29,11 +29,6 @@ class Events:
     sources: tuple[EventLog, ...] = ()
     keys: tuple[Value, ...] = ()
     as_of: datetime | None = None  # in UTC
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The sources' files."""
-        return tuple(file for source in self.sources for file in source.table.files)
 
     @property
     def values(self) -> tuple[Value, ...]:
@@ -84,11 +79,26 @@ class Events:
         if not owners:
             return read
         label: exp.Expr = read.transform(lambda part: _read(part, owners))
+        label = expression("outcomes", "known_by_key", lost=self._lost(owners.values()), read=label)
         youngest = self.youngest({source.name for source in owners.values()})
         if youngest is None or time is None:
             return label
         limit = exp.convert(youngest)
         return expression("outcomes", "known_by_age", _time=time, youngest=limit, read=label)
+
+    def _lost(self, read: Iterable[EventLog]) -> exp.Expr:
+        """The condition that a source's events cannot be told for an impression: it has no key, or what
+        came of it has none to the next source."""
+        events = {source.name: source.event for source in self.sources}
+        lost: list[exp.Expr] = []
+        for source in {source.name: source for source in read}.values():
+            first = events[chain(source.name, events)[-1]]
+            keys = [value for value in self.keys if value.column in first.keys]
+            lost += [value.read.is_(exp.null()) for value in keys]
+            if source.event.of != IMPRESSION:
+                place, flag = (column(name, f"event_{source.name}") for name in ("_row", source.name))
+                lost.append(expression("outcomes", "lost_on_the_way", place=place, flag=flag))
+        return exp.or_(*lost)
 
     def joins(self, columns: Iterable[str]) -> dict[str, exp.Expr]:
         """The tables that these columns come from, and how they meet the rows of the log."""

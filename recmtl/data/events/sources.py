@@ -7,16 +7,17 @@ from sqlglot import exp
 
 from recmtl.data.database import Database
 from recmtl.data.logs import values
+from recmtl.data.logs.conditions import keep_rows
 from recmtl.data.logs.files import Files
 from recmtl.data.logs.moment import read_time
 from recmtl.data.logs.table import Table, open_table
 from recmtl.data.logs.values import Value
 from recmtl.data.query import column, expression
-from recmtl.errors import RecmtlError, nearest
+from recmtl.errors import RecmtlError, alike, nearest
 from recmtl.schema import Problem
 from recmtl.schema.events import IMPRESSION, Event, chain
+from recmtl.schema.times import PER_SECOND
 
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _YEAR_9999 = 253_370_764_800  # seconds since 1970 at its begin
 
 
@@ -52,8 +53,7 @@ def open_sources(
     """
     events = problem.data.events
     tables = {IMPRESSION: log} | {
-        name: open_table(db, f"source_{name}", f"data.events.{name}", files[f"events.{name}"])
-        for name in events
+        name: _open(db, name, event, files[f"events.{name}"]) for name, event in events.items()
     }
     order = sorted(events, key=lambda name: len(chain(name, events)))
     needed: dict[str, tuple[str, ...]] = dict.fromkeys(tables, ())
@@ -66,6 +66,12 @@ def open_sources(
         _check_keys(source, events, tables)
     where = "data.events"
     return sources, tuple(_identity(log, key, where) for key in needed[IMPRESSION])
+
+
+def _open(db: Database, name: str, event: Event, files: tuple[str, ...]) -> Table:
+    where = f"data.events.{name}"
+    table = open_table(db, f"source_{name}", where, files)
+    return keep_rows(db, table, f"{where}.where", event.where)
 
 
 def _source(name: str, event: Event, table: Table, needed: Iterable[str]) -> EventLog:
@@ -88,7 +94,7 @@ def _time(table: Table, event: Event, where: str) -> exp.Expr:
     read = read_time(table, event.time, event.unit, where)
     if event.unit is None:
         return read
-    farthest = min(_YEAR_9999 * _PER_SECOND[event.unit], 2**63 - 1)
+    farthest = min(_YEAR_9999 * PER_SECOND[event.unit], 2**63 - 1)
     return expression(
         "outcomes", "within_reach", value=column(event.time, table.name), read=read,
         farthest=exp.convert(farthest),
@@ -109,7 +115,8 @@ def _check_keys(source: EventLog, events: Mapping[str, Event], tables: Mapping[s
             known = {c for name in causes for c in tables[name].types}
             raise RecmtlError(
                 f"no column {own.column!r} in {' or '.join(tables[name].where for name in causes)}",
-                where=where, fix=nearest(own.column, known),
+                where=where, expected=f"a column {own.column!r}",
+                found=f"columns {alike(own.column, known)}", fix=nearest(own.column, known),
             )
         theirs = _identity(owner, own.column, where)
         if own.kind != theirs.kind:

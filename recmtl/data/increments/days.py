@@ -1,6 +1,6 @@
 """Days: what each depends on now, and did when it was written, go in; what to do, and why, comes out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -45,6 +45,14 @@ class Window:
                 fix="name impressions.day or impressions.time, or leave the days out",
             )
         return str(self.start or date.min) <= day <= str(self.end or date.max)
+
+
+    def misses(self, days: Collection[str]) -> str:
+        """In words that none of the days lies inside; empty where one does, or every day is meant."""
+        if self == EVERY_DAY or any(map(self.holds, days)):
+            return ""
+        there = f"those from {min(days)} to {max(days)}" if days else "none"
+        return f"the log has no day from {self}; it has {there}"
 
 
 EVERY_DAY = Window()

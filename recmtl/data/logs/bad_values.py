@@ -3,13 +3,14 @@
 It names every column that has some, with the rows, the first of them and what it holds.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from recmtl.data.database import Database
 from recmtl.data.logs.plan import Plan
+from recmtl.data.logs.units import better_unit
 from recmtl.data.logs.values import Check, Value
 from recmtl.data.query import column, expression, statement
 from recmtl.errors import RecmtlError
@@ -21,6 +22,8 @@ _WEIGHT = Check(
     expression("conditions", "not_a_weight"), "is no weight", "a finite number, 0 or more"
 )
 
+_INPUT = "the input"  # what rows to score are called, which no setting names
+
 
 def check_values(db: Database, plan: Plan) -> None:
     """Raise one RecmtlError that names every column with values that cannot be used."""
@@ -28,24 +31,29 @@ def check_values(db: Database, plan: Plan) -> None:
     found += [_find(db, *wanted, plan.meant) for wanted in (*_of_labels(plan), *_of_times(plan))]
     keys = [value for side in plan.sides for pair in side.keys for value in pair]
     keys += plan.events.values
+    homes = {table.name: table.key for table in plan.tables}
     for value in (*plan.values, *keys, *([plan.weight] if plan.weight else [])):
-        kept = plan.meant if value.table == "log" else exp.true()
-        found += [_find(db, value, check, "data", kept) for check in value.checks]
+        kept, home = plan.meant if value.table == "log" else exp.true(), homes[value.table]
+        found += [_find(db, value, check, home, kept) for check in value.checks]
     if plan.weight:
         found.append(_find(db, plan.weight, _WEIGHT, "data.weight", plan.meant))
-    _refuse(found, plan.log.where == "data.impressions")
+    filtered = plan.log.where == "data.impressions"  # what is scored has no `where`
+    homes |= {table.every: table.key for table in plan.tables}
+    _refuse(found, homes if filtered else {})
 
 
 def check_times(db: Database, value: Value, used_by: str) -> None:
     """Raise RecmtlError where a time is missing or none."""
     found = [_find(db, value, check, used_by, exp.true()) for check in _readable(value, "time")]
-    _refuse(found)
+    _refuse(found, {})
 
 
 def _of_where(plan: Plan) -> Iterator[tuple[Value, Check, str]]:
-    if plan.where:
-        for name in plan.where.booleans:
-            yield Value("log", name, "", exp.null()), _ZERO_ONE, plan.where.where
+    kept = [("log", plan.where), *((table.every, table.kept) for table in plan.tables)]
+    for table, where in kept:
+        if where:
+            for name in where.booleans:
+                yield Value(table, name, "", exp.null()), _ZERO_ONE, where.where
 
 
 def _of_labels(plan: Plan) -> Iterator[tuple[Value, Check, str]]:
@@ -89,22 +97,22 @@ def _find(
     )).fetchall()
     if not rows:
         return None
-    file, row = first
+    (file, row), hint = first, check.hint(example) if check.hint else ""
     return _Bad(
         value.table, f"the column {value.column!r} {check.reason} in {rows:,} rows", file,
         f"{'null' if example is None else f'e.g. {example}'} in row {row}",
-        f"{check.expected} (read by {used_by})",
+        f"{check.expected}{f'; {hint}' if hint else ''}"
+        f"{f' (read by {used_by})' if used_by != _INPUT else ''}",
     )
 
 
-def _refuse(checked: Iterable[_Bad | None], filtered: bool = False) -> None:
-    """`filtered` says that there is a key that leaves rows of the log out; other tables have none."""
+def _refuse(checked: Iterable[_Bad | None], filtered: Mapping[str, str]) -> None:
+    """`filtered` are the keys of tables of which `where` can leave rows out."""
     found = list(dict.fromkeys(bad for bad in checked if bad))  # a key may be a feature, too
-    others = [bad for bad in found if bad.table != "log"]
     fix = "write the rows again with values that can be used, or the file without them"
-    if filtered and len(others) < len(found):
-        fix = "write the rows again, or leave them out: where = \"…\" in data.impressions"
-        fix += ", which is about the log alone: write the other files again" if others else ""
+    homes = sorted({filtered[bad.table] for bad in found if bad.table in filtered}, reverse=True)
+    if homes:
+        fix = f"write the rows again, or leave them out: where = \"…\" in {' and in '.join(homes)}"
     if len(found) == 1:
         (bad,) = found
         raise RecmtlError(bad.what, where=bad.file, expected=bad.expected, found=bad.example, fix=fix)
@@ -120,7 +128,10 @@ def _readable(value: Value, name: str) -> tuple[Check, Check]:
     read = expression("conditions", "unreadable", read=_over_value(value.read))
     return (
         Check(expression("conditions", "missing"), f"has no {name}", "a value in every row"),
-        Check(read, f"is no {name}", f"a {name} in every row, in the unit given"),
+        Check(
+            read, f"is no {name}", f"a {name} in every row, in the unit given",
+            hint=better_unit if name == "time" else None,
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlglot import exp
 
@@ -11,6 +11,7 @@ from recmtl.data.day_files import UNDATED
 from recmtl.data.logs.bad_values import check_times
 from recmtl.data.logs.plan import Plan
 from recmtl.data.logs.sides import Side, matches
+from recmtl.data.logs.units import better_unit
 from recmtl.data.query import column, statement, text, tree
 from recmtl.errors import RecmtlError
 
@@ -76,18 +77,29 @@ def check_days(db: Database, plan: Plan) -> Days:
     for which, file, rows, first_row, last_row, *times in found:
         # DuckDB gives days beyond the year 9999 as text
         if which is not None and not (isinstance(which, date) and 1990 <= which.year <= 2100):
-            raise _absurd(plan, which, [(path, n) for other, path, n, *_ in found if other == which])
+            raise _absurd(db, plan, which, [of for other, *of in found if other == which])
         days.setdefault(file, {})[str(which) if which else UNDATED] = Held(
             rows, first_row, last_row, *(None if time is None else str(time) for time in times)
         )
     return days
 
 
-def _absurd(plan: Plan, day: object, files: list[tuple[str, int]]) -> RecmtlError:
-    file, rows = files[0]
+def _absurd(db: Database, plan: Plan, day: object, files: list[list[Any]]) -> RecmtlError:
+    file, rows, first, *_ = files[0]
+    name, example = "the day", None
+    if plan.day is not None:
+        checked = next(plan.day.find_all(exp.Column))
+        place = {"_path": file, "_row": first}
+        name, here = checked.name, exp.and_(*(column(n, "log").eq(at) for n, at in place.items()))
+        ((_, example, _),) = db.execute(statement(
+            "bad", log=exp.to_table("log"), checked=checked, condition=here, bad=exp.true()
+        )).fetchall()
+    of_time = plan.time is not None and next(plan.time.find_all(exp.Column)).name == name
     return RecmtlError(
         f"the log has impressions of {day}", where=plan.log.where, expected="days from 1990 to 2100",
-        found=f"{rows:,} of them in {file}, in {len(files)} files in all", fix="check unit, time and day",
+        found=f"{rows:,} of them in {file}, in {len(files)} files in all; "
+              f"the first: {name} = {example} in row {first}",
+        fix=(better_unit(example) if of_time else "") or "check unit, time and day",
     )
 
 

@@ -63,7 +63,7 @@ def day_of(log: Table, source: Impressions, time: exp.Expr | None) -> exp.Expr |
         return expression("values", "day_of_time", value=time, zone=exp.convert(source.zone))
     kind = log.type_of(source.day, "data.impressions.day")
     group, day = family(kind), column(source.day, log.name)
-    forms = {"integer": "day_of_integer", "float": "day_of_integer", "text": "day_of_text",
+    forms = {"integer": "day_of_integer", "float": "day_of_float", "text": "day_of_text",
              "date": "day_of_date", "timestamp": "day_of_date"}
     if group not in forms:
         raise RecmtlError(

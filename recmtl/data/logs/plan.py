@@ -9,13 +9,14 @@ from recmtl.data.database import Database
 from recmtl.data.events.outcomes import Events
 from recmtl.data.labels import Expression, parse
 from recmtl.data.logs import values
+from recmtl.data.logs.conditions import check_types, read_condition
 from recmtl.data.logs.files import Files
 from recmtl.data.logs.moment import day_of, time_of
 from recmtl.data.logs.sides import Side, open_side
 from recmtl.data.logs.table import Table, open_table
-from recmtl.data.logs.values import Check, Value, family
+from recmtl.data.logs.values import Check, Value
 from recmtl.data.query import expression
-from recmtl.errors import RecmtlError, nearest
+from recmtl.errors import RecmtlError, alike, nearest
 from recmtl.schema import (
     Bag,
     Count,
@@ -61,10 +62,15 @@ class Plan:
     repeats: bool = False  # the table `repeated` names rows of the log that are left out
 
     @property
+    def tables(self) -> tuple[Table, ...]:
+        """The log, its side tables and its sources of events."""
+        sides = tuple(side.table for side in self.sides)
+        return (self.log, *sides, *(source.table for source in self.events.sources))
+
+    @property
     def files(self) -> tuple[str, ...]:
         """All files that are read."""
-        sides = tuple(file for side in self.sides for file in side.table.files)
-        return self.log.files + sides + self.events.files
+        return tuple(file for table in self.tables for file in table.files)
 
     @property
     def meant(self) -> exp.Expr:
@@ -103,24 +109,16 @@ def make_plan(db: Database, problem: Problem, files: tuple[str, ...], inputs: Fi
     _check_names([v.column for v in carried], labels, rates)
     weight = problem.data.weight
     return Plan(
-        log=log, sides=sides, where=_condition(log, source.where),
+        log=log, sides=sides, where=read_condition(log, "data.impressions.where", source.where),
         time=time, day=day_of(log, source, time), values=carried, features=features, events=events,
         labels={name: _once_known(label, events, time) for name, label in labels.items()},
         weight=_number(log, weight, "data.weight") if weight else None,
     )
 
 
-def _condition(log: Table, source: str | None) -> Expression | None:
-    if source is None:
-        return None
-    where = parse("data.impressions.where", source, condition=True)
-    _check_types(log, where)
-    return where
-
-
 def _label(problem: Problem, log: Table, name: str) -> Label:
     expression = parse(f"[labels] {name}", problem.labels[name])
-    _check_types(log, expression)
+    check_types(log, expression)
     if not expression.bare:
         return Label(expression, expression.label(log.name), binary=True)
     value = _number(log, expression.columns[0], expression.where)
@@ -150,25 +148,6 @@ def _owners(log: Table, sides: tuple[Side, ...]) -> dict[str, tuple[Table, ...]]
             if column not in side.own:
                 owners[column] = (*owners.get(column, ()), side.table)
     return owners
-
-
-def _check_types(log: Table, read: Expression) -> None:
-    for column in read.columns:
-        log.type_of(column, read.where)
-    for column in read.booleans:
-        kind = log.type_of(column, read.where)
-        if family(kind) not in ("integer", "float", "boolean", "null"):
-            raise RecmtlError(
-                f"the column {column!r} has type {kind} and stands as a boolean", where=read.where,
-                expected="a column of 0, 1 and null", fix=f"compare it, e.g. {column} = 'yes'",
-            )
-    for column, is_string in read.literals():
-        group = family(log.type_of(column, read.where))
-        if (group == "text") != is_string and group in ("text", "integer", "float", "boolean"):
-            raise RecmtlError(
-                f"the column {column!r} has type {log.type_of(column, read.where)} and is compared "
-                f"with a {'string' if is_string else 'number'}", where=read.where,
-            )
 
 
 def _values(
@@ -222,8 +201,9 @@ def _owner(name: str, where: str, owners: Mapping[str, tuple[Table, ...]]) -> Ta
     tables = owners.get(name, ())
     if not tables:
         raise RecmtlError(
-            f"no column {name!r} in the log or its side tables",
-            where=where, fix=nearest(name, owners),
+            f"no column {name!r} in the log or its side tables", where=where,
+            expected=f"a column {name!r}", found=f"columns {alike(name, owners)}",
+            fix=nearest(name, owners),
         )
     if len(tables) > 1:
         raise RecmtlError(

@@ -89,7 +89,9 @@ def _another(db: DuckDBPyConnection, plan: Plan) -> DuckDBPyConnection:
     """Another connection to the same database, with the views that `examples` reads."""
     own = db.cursor()
     views = db.execute(
-        "SELECT sql FROM duckdb_views() WHERE temporary AND NOT internal AND view_name LIKE 'side_%'"
+        "SELECT sql FROM duckdb_views() WHERE temporary AND NOT internal "
+        "AND (view_name LIKE 'side_%' OR view_name LIKE 'every_side_%') "
+        "ORDER BY view_name"  # every_side_0, which side_0 reads, comes first
     ).fetchall()
     for (view,) in views:
         own.execute(view)

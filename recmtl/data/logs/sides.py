@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from recmtl.data.database import Database
 from recmtl.data.logs import values
+from recmtl.data.logs.conditions import keep_rows
 from recmtl.data.logs.files import find
 from recmtl.data.logs.moment import read_time, zone_beside
 from recmtl.data.logs.table import Table, open_table
@@ -58,6 +59,7 @@ def open_side(
     where = f"data.joins[{number}] ({join.path})"
     files = files or find(problem, [join.path], f"data.joins[{number}]")
     table = open_table(db, f"side_{number}", where, files)
+    table = keep_rows(db, table, f"data.joins[{number}].where", join.where)
     keys = tuple(_key(log, table, key, where) for key in join.keys)
     if join.valid_from is None:
         return Side(table, keys)

@@ -4,45 +4,63 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import duckdb
 from sqlglot import exp
 
 from recmtl.data.database import FAILURES, Database
 from recmtl.data.duck import engine_errors
+from recmtl.data.labels import Expression
 from recmtl.data.logs.files import attach
 from recmtl.data.logs.values import family
 from recmtl.data.query import expression, statement, text, tree
-from recmtl.errors import RecmtlError, nearest
+from recmtl.errors import RecmtlError, alike, nearest
 
 _BY_WIDTH = (
     "TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER", "BIGINT", "UBIGINT",
     "HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE",
 )
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # a folder's name for null
 
 
 @dataclass(frozen=True)
 class Table:
-    """A view over files of one schema; `where` is its key in the configuration."""
+    """A view over files of one schema; `where` is its key in the configuration, `kept` the condition
+    that leaves rows of the files out."""
 
     name: str
     where: str
     files: tuple[str, ...]
     types: Mapping[str, Mapping[str, str]]  # column → file → DuckDB type
+    kept: Expression | None = None
+
+    @property
+    def every(self) -> str:
+        """The view of all rows of the files, where some are left out."""
+        return f"every_{self.name}"
+
+    @property
+    def key(self) -> str:
+        """Its key in the configuration, without the path."""
+        return self.where.partition(" (")[0]
 
     def type_of(self, column: str, used_by: str) -> str:
         """The column's type. Raises RecmtlError where a file lacks it or has it in another type."""
         if column not in self.types:
             raise RecmtlError(
-                f"no column {column!r} in {self.where} ({self.files[0]})",
-                where=used_by, fix=nearest(column, self.types),
+                f"no column {column!r} in {self.where} ({self.files[0]})", where=used_by,
+                expected=f"a column {column!r}", found=f"columns {alike(column, self.types)}",
+                fix=nearest(column, self.types),
             )
         found = self.types[column]
         lacking = [file for file in self.files if file not in found]
         if lacking:
             raise RecmtlError(
                 f"no column {column!r}, which other files of {self.where} have",
-                where=lacking[0], fix=f"{used_by} reads it in every file",
+                where=lacking[0], expected=f"it in all {len(self.files)} files: {used_by} reads it",
+                found=f"{len(lacking)} files without it",
+                fix="write it in each of them, nulls where there is no value",
             )
         first = next((f for f in self.files if _is_known(found[f])), self.files[0])
         for file in self.files:
@@ -92,6 +110,23 @@ def partitions(files: Iterable[str]) -> tuple[str, ...]:
     """The columns that folders such as dt=2024-01-01 give to each of the files."""
     found = [dict.fromkeys(p.partition("=")[0] for p in f.split("/")[:-1] if "=" in p) for f in files]
     return tuple(key for key in (found or [{}])[0] if key and all(key in keys for keys in found))
+
+
+def in_folders(file: str) -> str:
+    """A file's name behind those of its partitions' folders, without which many have one name."""
+    *folders, name = file.split("/")
+    first = next((place for place, part in enumerate(folders) if "=" in part), len(folders))
+    return "/".join([*folders[first:], name])
+
+
+def partition_values(file: str) -> dict[str, str | None]:
+    """The same for one file, each with its value there: what partition.sql says of a path."""
+    parts = [part.partition("=") for part in file.split("/")[:-1]]
+    found: dict[str, str | None] = {}
+    for key in partitions((file,)):
+        value = unquote(next(value for name, _, value in parts if name == key))
+        found[key] = None if value == NO_VALUE else value
+    return found
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Ids are BIGINT or VARCHAR, bags and histories lists of them, numbers DOUBLE, vectors FLOAT[].
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -24,6 +25,7 @@ class Check:
     reason: str
     expected: str
     elements: bool = False  # it holds of a list's elements
+    hint: Callable[[object], str] | None = None  # what more to say of a value that meets it
 
 
 @dataclass(frozen=True)

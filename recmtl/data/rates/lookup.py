@@ -1,6 +1,7 @@
 """The last state held in a database: tables with keys in, the same with the numbers of rates out."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +19,14 @@ class Lookup:
     """What scoring joins to rows without a day of their own. `columns` are those that it adds."""
 
     def __init__(
-        self, rates: Rates, features: Mapping[str, Feature], memory_limit: str | None = None
+        self, rates: Rates, features: Mapping[str, Feature], memory_limit: str | None = None,
+        spill: Path | None = None,
     ) -> None:
         """Raises RecmtlError where the folder lacks a state that the features are read from."""
         users: dict[str, Rated] = rated(features)
         self.keys, self.day = rates.keys, rates.last
         self.columns = [c for name, feature in users.items() for c in feature.inputs(name)]
-        states, self._db = rates.states(users), connect(memory_limit)
+        states, self._db = rates.states(users), connect(memory_limit, spill)
         tables = {state: exp.to_table(f"held_{number}") for number, state in enumerate(states)}
         with engine_errors(rates.folder):
             for state, table in tables.items():

@@ -14,7 +14,6 @@ from pyspark.sql import functions as f
 from sqlglot import exp
 
 from recmtl.data.database import Refusal
-from recmtl.data.logs.table import partitions
 from recmtl.data.spark.types import spark_type
 
 ROW = "file_row_number"
@@ -22,12 +21,13 @@ ROW = "file_row_number"
 
 @dataclass(frozen=True)
 class Wanted:
-    """A read_parquet of a query: its files, the column for their path, whether folders give columns, and
-    whether rows are numbered."""
+    """A read_parquet of a query: its files, the column for their path, and whether rows are numbered.
+
+    What folders give is no matter of it: statements for Spark take that from the path themselves.
+    """
 
     paths: tuple[str, ...]
     path: str | None
-    hive: bool
     numbered: bool
 
     @classmethod
@@ -40,11 +40,11 @@ class Wanted:
         for star in select.expressions if select and numbered else ():
             if isinstance(star, exp.Star):
                 star.append("except_", exp.column(ROW))
-        name, hive = options.get("filename"), options.get("hive_partitioning")
+        name = options.get("filename")
         paths = [file.name for file in files.expressions] if isinstance(files, exp.Array) else (
             sorted(glob(files.name))
         )
-        return cls(tuple(paths), name and name.name, hive == exp.true(), numbered)
+        return cls(tuple(paths), name and name.name, numbered)
 
     def empty(self) -> str:
         """DuckDB's statement that tells which files have which columns of no type, all null."""
@@ -125,16 +125,13 @@ def _column(name: str, told: str) -> Column:
 
 
 def _of_file(wanted: Wanted) -> Iterator[Column]:
-    """A row's number in its file, the file's path as it was given, and what the path says."""
+    """A row's number in its file, and the file's path as it was given."""
     if wanted.numbered:
         yield f.col("_metadata.row_index").alias(ROW)
     file = f.replace(f.col("_metadata.file_path"), f.lit("+"), f.lit("%2B"))
     path = f.regexp_replace(f.url_decode(file), "^file:/+", "/")
     if wanted.path:
         yield f.regexp_replace(path, "^s3a://", "s3://").alias(wanted.path)
-    for key in partitions(wanted.paths) if wanted.hive else ():
-        value = f.regexp_extract(path, f"/{key}=([^/]*)/", 1)
-        yield (value.cast("date") if key == "dt" else value).alias(key)
 
 
 def _quoted(name: str) -> str:

@@ -1,4 +1,5 @@
--- What makes a value unusable, one line a kind of column. Replace: `value`, `read`, `size`.
+-- What makes a value unusable, or doubtful, one line a kind of column. Replace: `value`, `read`, `size`, `least`
+-- and `most` (of times in the unit given). Of another unit is what lies within the times of all units alone.
 SELECT
     value IS NULL AS missing,
     value IS NOT NULL AND read IS NULL AS unreadable,
@@ -10,5 +11,6 @@ SELECT
     isinf(CAST(value AS DOUBLE)) AS infinite,
     array_length(CAST(value AS FLOAT[])) <> size AS not_of_size,
     value IS NULL OR CAST(value AS DOUBLE) < 0 OR NOT isfinite(CAST(value AS DOUBLE)) AS not_a_weight,
+    NOT value BETWEEN least AND most AND value BETWEEN 631152000 AND 4133980800000000000 AS of_another_unit,
     UNNEST(value) AS elements
 FROM log

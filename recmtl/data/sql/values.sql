@@ -34,6 +34,9 @@ SELECT
     CAST(value AT TIME ZONE 'UTC' AS TIMESTAMP) AS time_of_zoned,
     CAST(timezone(zone, CAST(value AS TIMESTAMP)) AT TIME ZONE 'UTC' AS TIMESTAMP) AS time_of_local,
     CAST(try_strptime(CAST(CAST(value AS BIGINT) AS VARCHAR), '%Y%m%d') AS DATE) AS day_of_integer,
+    CASE WHEN isfinite(CAST(value AS DOUBLE)) AND value % 1 = 0 AND value BETWEEN 10000101 AND 99991231
+        THEN CAST(try_strptime(CAST(CAST(value AS BIGINT) AS VARCHAR), '%Y%m%d') AS DATE)
+    END AS day_of_float,
     COALESCE(TRY_CAST(value AS DATE), CAST(try_strptime(value, '%Y%m%d') AS DATE)) AS day_of_text,
     CAST(value AS DATE) AS day_of_date,
     CAST(value AT TIME ZONE 'UTC' AT TIME ZONE zone AS DATE) AS day_of_time

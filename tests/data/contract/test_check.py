@@ -246,7 +246,13 @@ def test_a_report_that_is_missing_or_has_errors_is_refused(tmp_path: Path) -> No
         for day in days.values():
             day["price"] = day["click"] * 2.0
 
-    with pytest.raises(RecmtlError, match=r"1 error[^$]*leakage of price"):
+    with pytest.raises(RecmtlError, match=r"1 error[^$]*an AUC below 0\.99 [^$]*leakage of price"):
+        report(tmp_path, leak)
+    limits = {"leakage": {"warning": 0.9, "error": 1.1}}
+    warned = report(tmp_path, leak, contract=limits)["findings"]
+    assert [f["expected"] for f in warned if f["check"] == "leakage"] == ["an AUC below 0.9 for click"]
+    shutil.rmtree(tmp_path / "contract")
+    with pytest.raises(RecmtlError, match="leakage of price"):
         report(tmp_path, leak)
     made, manifest = problem(tmp_path), ingest(problem(tmp_path), tmp_path / "examples")
     with pytest.raises(RecmtlError, match="leakage of price"):

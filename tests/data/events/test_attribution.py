@@ -97,6 +97,43 @@ def test_a_dropped_repeat_of_an_impression_causes_nothing(tmp_path: Path) -> Non
     assert rows(tmp_path / "out", "_row", "clicked") == [(0, 1.0), (2, 0.0)]
 
 
+def test_what_came_of_an_impression_without_a_key_is_unknown(tmp_path: Path) -> None:
+    """Of its clicks, of their orders and of all that labels read of them; the counts are of events."""
+    write(tmp_path, log={**IMPRESSIONS, "impression": [1, None, 3]})
+    manifest = ingest(problem(tmp_path), tmp_path / "out")
+    assert rows(tmp_path / "out", "clicked", "bought", "spent", "early") == [
+        (1.0, 1, 2.5, 1), (None, None, None, None), (1.0, 1, 4.0, 1),
+    ]
+    assert manifest["events"]["click"] == {"rows": 2, **NOTHING, "credited": 2}
+    assert manifest["days"]["2026-01-01"]["labels"]["bought"] == {"positives": 2, "nulls": 1}
+
+
+def test_what_came_of_a_click_without_a_key_is_unknown(tmp_path: Path) -> None:
+    """Unless something came of another click of the impression; without a click there was no order."""
+    write(tmp_path, log={**IMPRESSIONS, "impression": [1, 2, 3], "t": [START] * 3},
+          click={"impression": [1, 3, 3], "t": [START + 3, START + 1, START + 2],
+                 "click_id": [None, "x", None]},
+          order={"click_id": ["x"], "t": [START + 4], "amount": [4]})
+    events = {"click": CLICK, "order": {**ORDER, "on": "click_id"}}
+    manifest = ingest(problem(tmp_path, events), tmp_path / "out")
+    assert rows(tmp_path / "out", "clicked", "bought", "spent") == [
+        (1.0, None, None), (0.0, 0, 0.0), (1.0, 1, 4.0),
+    ]
+    assert manifest["events"]["click"]["credited"] == 3
+    assert manifest["events"]["order"]["credited"] == 1
+
+
+def test_what_is_lost_on_the_way_stays_lost(tmp_path: Path) -> None:
+    """A cart without a key makes the orders of its click's impression unknown, two sources on."""
+    cart = {**CLICK, "of": "click", "path": "cart*.parquet", "on": "click_id"}
+    write(tmp_path, click={**CLICKS, "click_id": [None, "y"]},
+          cart={"click_id": ["y"], "t": [START + 102], "cart_id": [5]},
+          order={"cart_id": [5], "t": [START + 103], "amount": [4]})
+    events = {"click": CLICK, "cart": cart, "order": {**ORDER, "of": "cart", "on": "cart_id"}}
+    ingest(problem(tmp_path, events), tmp_path / "out")
+    assert rows(tmp_path / "out", "clicked", "spent") == [(1.0, None), (0.0, 0.0), (1.0, 4.0)]
+
+
 def test_orders_by_click_id(tmp_path: Path) -> None:
     write(tmp_path, click={**CLICKS, "click_id": ["x", "y"]},
           order={"click_id": ["y", "z"], "t": [START + 102] * 2, "amount": [4, None]})
@@ -127,6 +164,16 @@ def test_rows_that_where_leaves_out_cause_nothing(tmp_path: Path) -> None:
     manifest = ingest(made, tmp_path / "out")
     assert rows(tmp_path / "out", "_row", "spent") == [(1, 0.0), (2, 4.0)]
     assert manifest["events"]["click"]["orphans"] == manifest["events"]["order"]["orphans"] == 1
+
+
+def test_rows_that_a_sources_where_leaves_out_are_no_events(tmp_path: Path) -> None:
+    """Neither are they credited, nor are what is wrong with them and their number anybody's matter."""
+    write(tmp_path, click={**CLICKS, "kind": ["view", "tap"], "weight": [float("inf"), 2.0]})
+    click = {**CLICK, "where": "kind = 'tap'", "sum": ["weight"]}
+    manifest = ingest(problem(tmp_path, {"click": click, "order": ORDER}), tmp_path / "out")
+    assert rows(tmp_path / "out", "clicked", "bought") == [(0.0, 0), (0.0, 0), (1.0, 1)]
+    assert manifest["events"]["click"] == {"rows": 1, **NOTHING, "null_weight": 0, "credited": 1}
+    assert manifest["dropped"]["events"] == {"click": 1}
 
 
 @pytest.mark.parametrize("on", ["id", "keys"])
@@ -162,7 +209,11 @@ def test_random_logs_agree_with_polars(tmp_path: Path, seed: int, touch: str, on
         of = of.rename({"of_file": "_file", "of_row": "_row"})
         expected = expected.join(of, on=["_file", "_row"], how="left")
     clicks_known, orders_known = pl.col("t") + 10 <= as_of, pl.col("t") + 30 <= as_of
-    expected = expected.fill_null(0).select(
+    keyed = pl.all_horizontal(
+        pl.col(key).is_not_null() for key in (["impression"] if on == "id" else keys)
+    )
+    clicks_known, orders_known = clicks_known & pl.col("keyed"), orders_known & pl.col("keyed")
+    expected = expected.with_columns(impressions.select(keyed=keyed)["keyed"]).fill_null(0).select(
         "_file", "_row", pl.when(clicks_known).then((pl.col("click") > 0).cast(float)).alias("clicked"),
         pl.when(orders_known).then((pl.col("order") > 0).cast(int)).alias("bought"),
         pl.when(orders_known).then(pl.col("amount").cast(float)).alias("spent"),

@@ -41,7 +41,7 @@ def parse(events: dict[str, Any], **data: Any) -> str:
         ({"click": {**CLICK, "window": "0 minutes"}}, ["events.click.window", "'0 minutes'", "1 second"]),
         ({"click": {**CLICK, "window": "-3 days"}}, ["events.click.window", "no duration"]),
         ({"click": {**CLICK, "window": "1 month"}}, ["events.click.window", "no duration", "7 days"]),
-        ({"click": {**CLICK, "window": 1800}}, ["events.click.window"]),
+        ({"click": {**CLICK, "window": 30}}, ["events.click.window: 30 is no duration", '"30 minutes"']),
         ({"click": {**CLICK, "windw": "1 hour"}}, ["events.click.windw", "'window'"]),
         ({"click": {**CLICK, "on": []}}, ["events.click.on"]),
         ({"click": {**CLICK, "of": "clack"}}, ["events.click.of", "no source 'clack'"]),
@@ -62,7 +62,9 @@ def test_a_file_that_cannot_be_meant(events: dict[str, Any], words: list[str]) -
     ("data", "words"),
     [
         ({"impressions": {"path": "log.parquet", "day": "day"}}, ["events needs impressions.time"]),
-        ({"as_of": "yesterday"}, ["data.as_of", "yesterday"]),
+        ({"as_of": "yesterday"}, ["data.as_of", "'yesterday' is no day or time such as \"2026-03-11\""]),
+        ({"as_of": 5}, ["data.as_of", "5 is no day or time such as"]),
+        ({"split": {"valid": 20260102, "test": "2026-01-03"}}, ["20260102 is no day or time such as"]),
         ({"as_of": "0001-01-01T00:00:00Z"}, ["data.as_of", "no time from 1990 to 2100"]),
         ({"as_of": "9999-12-31T23:59:59-05:00"}, ["data.as_of", "no time from 1990 to 2100"]),
         ({"as_of": "2026-01-01", "impressions": {"path": "a", "time": "t", "zone": "Middle/Earth"}},
@@ -154,13 +156,50 @@ def test_clocks_that_jump_credit_nothing_and_are_counted(tmp_path: Path) -> None
     assert [counts[name] for name in names] == [3, 1, 1, 1]
 
 
-def test_the_advice_is_about_the_table_that_is_wrong(tmp_path: Path) -> None:
-    """`where` leaves out rows of the log, and no others."""
+def test_the_advice_is_about_the_tables_that_are_wrong(tmp_path: Path) -> None:
     clicks = {**CLICKS, "ratio": [1.0, float("inf")]}
     write(tmp_path, click=clicks)
     summed = {"click": {**CLICK, "sum": ["ratio"]}}
     message = refusal(tmp_path, summed)
-    assert "the file without them" in message and "data.impressions" not in message
+    assert 'where = "…" in data.events.click' in message and "data.impressions" not in message
+    assert "(read by data.events.click)" in message
     write(tmp_path, click=clicks, log={**IMPRESSIONS, "user": [7, 7.5, 8]})
     message = refusal(tmp_path, summed)
-    assert 'where = "…" in data.impressions, which is about the log alone' in message
+    assert 'where = "…" in data.impressions and in data.events.click' in message
+    fine = {"click": {**CLICK, "sum": ["ratio"], "where": "ratio < 2"}}
+    assert "click.parquet" not in refusal(tmp_path, fine)
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("kind = 1", ["data.events.click.where", "'kind' has type VARCHAR", "with a number"]),
+        ("kynd = 'a'", ["data.events.click.where", "did you mean 'kind'"]),
+        ("kind", ["data.events.click.where", "stands as a boolean"]),
+        ("kind like 'a'", ["data.events.click.where", "not allowed"]),
+        ("not flag", ["data.events.click.where", "'flag' is neither 0 nor 1 in 1 rows", "e.g. 7"]),
+    ],
+)
+def test_a_where_that_does_not_fit_its_events(tmp_path: Path, where: str, words: list[str]) -> None:
+    write(tmp_path, click={**CLICKS, "kind": ["a", "b"], "flag": [0, 7]})
+    message = refusal(tmp_path, {"click": {**CLICK, "where": where}})
+    assert [word for word in words if word not in message] == []
+
+
+@pytest.mark.parametrize(("unit", "each"), [("s", 1000), ("us", 1)])
+def test_events_of_another_unit_are_told_which(tmp_path: Path, unit: str, each: int) -> None:
+    write(tmp_path, click={"impression": [1, 3], "t": [(START + 3) * each, (START + 101) * each]})
+    warned = ingest(problem(tmp_path, {"click": {**CLICK, "unit": unit}}), tmp_path / "out")["warnings"]
+    (said,) = [warning for warning in warned if "would make it" in warning]
+    assert "data.events.click: the column 't' is no time from 1990 to 2100" in said
+    assert f'with unit = "{unit}" in 2 rows' in said
+    better = "ms" if each == 1000 else "s"
+    assert f"e.g. {(START + 3) * each} in row 0 of {tmp_path}/click.parquet" in said
+    assert f'unit = "{better}" would make it a time of 2026-01-01' in said
+
+
+def test_an_as_of_before_the_log_begins(tmp_path: Path) -> None:
+    write(tmp_path)
+    message = refusal(tmp_path, {"click": CLICK}, as_of="2025-12-31T23:00:00Z")
+    assert "as_of: lies before the log begins" in message
+    assert "expected: 2026-01-01 00:00:00 or later" in message

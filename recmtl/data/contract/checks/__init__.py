@@ -14,11 +14,12 @@ from recmtl.data.contract.checks import (
     repeats,
     types,
     values,
+    volume,
 )
 from recmtl.data.contract.facts import Facts
 from recmtl.data.contract.finding import Finding
 
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    types.check, nullability.check, rates.check, values.check, labels.check, repeats.check,
+    types.check, volume.check, nullability.check, rates.check, values.check, labels.check, repeats.check,
     events.check, future.check, funnel.check, drift.check, leakage.check,
 )

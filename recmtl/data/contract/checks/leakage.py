@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from recmtl.data.contract.facts import Facts
 from recmtl.data.contract.finding import Finding
 from recmtl.data.contract.leakage import FEWEST, Space, Strength
+from recmtl.schema.contract import Level
 
 NAME = "leakage"
 
@@ -24,10 +25,16 @@ def check(facts: Facts) -> Iterator[Finding]:
         said = "equal to the label" if found.equal else f"AUC {found.auc:.3f} by this column alone"
         yield Finding(
             level=level, check=NAME, column=column,
-            expected=f"an AUC below {facts.limits.leakage.warning} for {found.label}{space}",
+            expected=f"an AUC below {_limit(facts, level)} for {found.label}{space}",
             found=f"{said}, for {found.label}{space}, on {found.rows:,} rows",
             fix="if it is known only afterwards, add it to data.outcomes and remove the feature",
         )
+
+
+def _limit(facts: Facts, level: Level) -> float:
+    """What the finding's level is reached at; a column that is the label has an AUC of 1."""
+    limit: float | None = getattr(facts.limits.leakage, level)
+    return 1.0 if limit is None else limit
 
 
 def _least(space: Space) -> float:
