@@ -11,6 +11,7 @@ from recmtl.data.query import column, statement
 from recmtl.schema import Count, Numeric, Rate
 
 KNOTS = 1001
+DIGITS = 10  # of a moment: the last of all change with the order in which threads add up
 _EDGE = 1e-7  # as scikit-learn's QuantileTransformer: a normal has no value at 0 and 1
 
 
@@ -39,8 +40,9 @@ class Scale:
         mean, deviation, known = db.execute(query).fetchall()[0]
         if transform == "none" or not known:
             return cls(transform, known)
-        # a constant would be divided by 0: it becomes 0 and stays so
-        return cls(transform, known, mean, deviation if deviation > 0 else 1.0)
+        if not deviation > 0:  # a constant would be divided by 0: it becomes 0 and stays so
+            return cls(transform, known, mean)
+        return cls(transform, known, *(float(f"{value:.{DIGITS}g}") for value in (mean, deviation)))
 
     def apply(self, numbers: np.ndarray) -> np.ndarray:
         """(B,) float64 with NaN for missing → (B, 2) float32: scaled value, missing indicator."""

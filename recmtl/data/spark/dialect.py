@@ -132,7 +132,7 @@ def _rows(node: exp.Expr) -> exp.Expr:
 
 
 _CALLS: dict[str, Callable[[exp.Expr], exp.Expr]] = {
-    "isfinite": _call, "url_decode": _call, "try_strptime": _parsed, "timezone": _zoned,
+    "isfinite": _call, "url_decode": _call, "favg": _call, "try_strptime": _parsed, "timezone": _zoned,
     "hash": _hash,
     "arg_min_null": lambda node: exp.ArgMin(this=node.expressions[0], expression=node.expressions[1]),
 }

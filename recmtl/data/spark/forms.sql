@@ -8,6 +8,7 @@ SELECT
     to_utc_timestamp(value, zone) AS timezone,
     CASE WHEN value RLIKE '^ *[0-9]+-[0-9]+-[0-9]+' THEN try_cast(value AS DATE) END AS try_date,
     CAST(xxhash64(value) AS DECIMAL(38, 0)) AS hash,
+    avg(value) AS favg,
     url_decode(replace(value, '+', '%2B')) AS url_decode,
     aggregate(sort_array(collect_list(value)), CAST(0 AS DOUBLE), (total, one) -> total + one) AS sum_in_order,
     slice(value, CAST(start AS INT), size(value)) AS tail

@@ -1,4 +1,4 @@
 -- The same of sign(x)·log(1 + |x|).
-SELECT avg(sign(x) * ln(1 + abs(x))) AS mean, stddev_pop(sign(x) * ln(1 + abs(x))) AS deviation, count(x) AS known
+SELECT favg(sign(x) * ln(1 + abs(x))) AS mean, stddev_pop(sign(x) * ln(1 + abs(x))) AS deviation, count(x) AS known
 FROM (SELECT CAST(column_ AS DOUBLE) AS x FROM train)
 WHERE isfinite(x)

@@ -218,6 +218,13 @@ def test_the_worst_day_counts_whatever_the_days_before_it_were(tmp_path: Path) -
     assert one.found == "1,000 of 1,000 (100 %) are without an impression"
 
 
+def test_stragglers_after_the_last_day_break_nothing(tmp_path: Path) -> None:
+    """A log that ends: what still comes in comes late, most of it too late."""
+    facts = made_orphans(tmp_path, orphans=0)
+    facts.manifest["event_days"]["tap"]["2026-03-05"] = {"rows": 120, "outside_window": 100}
+    assert list(check_events(facts)) == []
+
+
 def test_events_of_the_first_day_may_come_of_impressions_before_the_log(tmp_path: Path) -> None:
     facts = made_orphans(tmp_path, orphans=0)
     facts.manifest["event_days"]["tap"]["2026-01-01"] = {"rows": 1000, "orphans": 1000}

@@ -63,7 +63,7 @@ def _gravest(
 
 def _whole_days(facts: Facts, name: str) -> dict[str, Mapping[str, int]]:
     """The days with enough events whose causes the log can have: those of the first days come of
-    impressions before the log."""
+    impressions before the log, and after its last day stragglers alone come."""
     dated = [day.name for day in facts.days if day.name != UNDATED]
     if not dated:
         return {}
@@ -72,5 +72,5 @@ def _whole_days(facts: Facts, name: str) -> dict[str, Mapping[str, int]]:
     tally = facts.manifest.get("event_days", {}).get(name, {})
     return {
         day: part for day, part in tally.items()
-        if day != UNDATED and day >= first and part["rows"] >= ENOUGH
+        if day != UNDATED and first <= day <= max(dated) and part["rows"] >= ENOUGH
     }
