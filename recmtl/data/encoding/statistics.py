@@ -42,7 +42,7 @@ class Scale:
             return cls(transform, known)
         if not deviation > 0:  # a constant would be divided by 0: it becomes 0 and stays so
             return cls(transform, known, mean)
-        return cls(transform, known, *(float(f"{value:.{DIGITS}g}") for value in (mean, deviation)))
+        return cls(transform, known, _kept(mean), _kept(deviation))
 
     def apply(self, numbers: np.ndarray) -> np.ndarray:
         """(B,) float64 with NaN for missing → (B, 2) float32: scaled value, missing indicator."""
@@ -58,6 +58,10 @@ class Scale:
     def from_json(cls, value: dict[str, object]) -> "Scale":
         knots: list[float] = value["knots"]  # type: ignore[assignment]
         return cls(**{**value, "knots": tuple(knots)})  # type: ignore[arg-type]
+
+
+def _kept(moment: float) -> float:
+    return float(f"{moment:.{DIGITS}g}")
 
 
 def scales_of(name: str, feature: Numeric | Rate | Count) -> list[tuple[str, str, str]]:
