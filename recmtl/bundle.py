@@ -81,11 +81,14 @@ class Bundle:
         return bundle
 
     @torch.inference_mode()
-    def score(self, table: pa.Table) -> dict[str, np.ndarray]:
-        """Score rows of the encoder's columns: task → (N,) float32."""
+    def score(self, table: pa.Table, half: bool = False) -> dict[str, np.ndarray]:
+        """Score rows of the encoder's columns: task → (N,) float32; `half`: layers in bf16."""
         self.model.eval()
-        batch = to_batch(self.encoder.encode(table)).to(next(self.model.parameters()).device)
-        scores = self.model.scores(self.model(batch))
+        device = next(self.model.parameters()).device
+        batch = to_batch(self.encoder.encode(table)).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            output = self.model(batch)
+        scores = self.model.scores(output)
         return {task: scores[task].float().cpu().numpy() for task in self.tasks}
 
     def _prove(self, folder: Path) -> None:

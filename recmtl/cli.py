@@ -3,7 +3,7 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -109,9 +109,14 @@ def score(
     root: Annotated[
         Path | None, typer.Option("--root", help="where relative paths of the model's file start")
     ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option("--precision", help="of the layers: bf16 is faster")
+    ] = "fp32",
 ) -> None:
     """Score rows: keys, a probability per task, and the model's version."""
-    options = pipeline.Options(device=device, rates=rates, root=root, progress=terminal())
+    options = pipeline.Options(
+        device=device, rates=rates, root=root, precision=precision, progress=terminal()
+    )
     print(pipeline.score(model, inputs, out, options))
 
 

@@ -8,11 +8,11 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from recmtl.data import contract
 from recmtl.data import ingest as ingesting
@@ -46,6 +46,7 @@ class Options:
     as_of: str | None = None  # ingest: what was known then; default: the file's
     rates: str | Path | None = None  # score: OUT/rates, or a day's folder in it; default: the model's
     root: str | Path | None = None  # score: where relative paths of the model's file start
+    precision: Literal["fp32", "bf16"] = "fp32"  # score: of the layers; logits are fp32
     progress: Progress = SILENT
 
     @property
@@ -195,7 +196,8 @@ def load_scorer(model: str, options: Options = DEFAULTS) -> "Scorer":
     if root is not None and not root.is_dir():
         raise RecmtlError("is no folder", where=f"root {root}", expected="where the model's file lay")
     folder, version = _fetch(model)
-    return Scorer.load(folder, pick_device(options.device), version, root, rates)
+    scorer = Scorer.load(folder, pick_device(options.device), version, root, rates)
+    return replace(scorer, half=options.precision == "bf16")
 
 
 def _experiment(config: Config) -> Experiment:

@@ -31,12 +31,14 @@ class Scorer:
     """A loaded bundle. `root` is what relative paths of side tables are relative to, if anything.
 
     `lookup` gives the rates of a day to rows that come with their keys, where the model reads any.
+    With `half` the model's layers are in bf16.
     """
 
     bundle: Bundle
     version: str = ""
     root: Path | None = None
     lookup: Lookup | None = None
+    half: bool = False
 
     @classmethod
     def load(
@@ -72,7 +74,7 @@ class Scorer:
         not fit.
         """
         pieces = [
-            self.bundle.score(self._whole(table.slice(start, BATCH)))
+            self.bundle.score(self._whole(table.slice(start, BATCH)), self.half)
             for start in range(0, max(table.num_rows, 1), BATCH)
         ]
         return {task: np.concatenate([p[task] for p in pieces]) for task in self.tasks}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recmtl import library
+from recmtl import library, pipeline
 from recmtl.data import duck
 from recmtl.errors import RecmtlError
 from recmtl.scoring import Scorer
@@ -38,6 +38,15 @@ def test_a_raw_frame_scores_as_the_evaluation_did(
     assert set(scores["model_version"]) == {"shop/3"}
     keys = ["impression", "user", "item"]
     pd.testing.assert_frame_equal(scores[keys], raw[keys])
+
+
+def test_layers_in_bf16_score_nearly_the_same(
+    bundle: Path, raw: pd.DataFrame, evaluated: pd.DataFrame
+) -> None:
+    half = library.load(bundle, pipeline.Options(device="cpu", precision="bf16"))
+    scores = half.score_frame(raw)
+    difference = (scores[TASKS] - evaluated[TASKS]).abs().to_numpy()
+    assert 1e-6 < difference.max() < 0.02
 
 
 def test_a_frame_of_examples_scores_the_same(
