@@ -3,10 +3,10 @@
     python benchmarks/floor.py CONFIG OUT [--model mmoe] [--precision fp32] [--rounds 15]
 
 OUT holds the shards of CONFIG (`recmtl ingest`, `recmtl encode`). Each product of each layer, forward
-and backward, is measured alone at its own shape with torch's own operators, and so are the gather of a
-batch's rows, the sort of them, and a copy of those touched; their medians add up to the floor. Steps on
-batches from the shards are measured in turns with them, so that both meet the same machine. Loader and
-the optimizer's arithmetic are left out of the floor.
+and backward, is measured alone at its own shape by the quicker of torch's libraries, and so are
+the gather of a batch's rows, the sort of them, and a copy of those touched; their medians add up to the
+floor. Steps on batches from the shards are measured in turns with them, so that both meet the same
+machine. Loader and the optimizer's arithmetic are left out of the floor.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from recmtl.batch import Batch
 from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
-from recmtl.kernels import engine
+from recmtl.kernels import engine, keep_freed_memory, side_by_side, weight_gradient
 from recmtl.learn.group import ALONE
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.step import make_step, parameters
@@ -57,9 +57,9 @@ def products(name: str, weight: Tensor, rows: int, dtype: torch.dtype, times: in
     w = torch.randn(outputs, inputs).to(dtype)
     work = 2.0 * rows * inputs * outputs
     shape = f"{name}: {rows} × {inputs} × {outputs}"
-    yield Part(f"{shape}, forward", lambda: torch.mm(x, w.t()), work, "GFLOP/s", times)
-    yield Part(f"{shape}, input's gradient", lambda: torch.mm(g, w), work, "GFLOP/s", times)
-    yield Part(f"{shape}, weight's gradient", lambda: torch.mm(g.t(), x), work, "GFLOP/s", times)
+    yield Part(f"{shape}, forward", lambda: side_by_side(x, [w]), work, "GFLOP/s", times)
+    yield Part(f"{shape}, input's gradient", lambda: side_by_side(g, [w.t()]), work, "GFLOP/s", times)
+    yield Part(f"{shape}, weight's gradient", lambda: weight_gradient(g, x), work, "GFLOP/s", times)
 
 
 def dense_parts(model: nn.Module, rows: int, dtype: torch.dtype) -> Iterator[Part]:
@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--rounds", type=int, default=15)
     chosen = parser.parse_args()
+    keep_freed_memory()  # as a fit does
     experiment = Experiment.read(chosen.config)
     config = experiment.train.model_copy(update={"precision": chosen.precision})
     train = Shards.open(chosen.out / "shards" / "train")

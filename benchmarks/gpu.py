@@ -34,7 +34,7 @@ NEVER = 10**9  # steps between checkpoints
 PROFILED = 20
 PURPOSES = {
     "batches from the shards": ("gather_kernel", "indexSelect", "index_select", "memcpy", "Memcpy"),
-    "look-up": ("gather",), "update of tables": ("add_up", "adagrad"),
+    "look-up": ("gather", "pool"), "update of tables": ("add_up", "adagrad"),
     "products": ("gemm", "nvjet", "cutlass", "xmma"),
     "mixtures, ReLU and their gradients": ("mask", "mix"),
 }

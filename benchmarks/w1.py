@@ -111,7 +111,7 @@ class Racer:
 
 
 def contestants(log: Path, out: Path, length: int, model: str) -> dict[str, list[object]]:
-    """The command of each: for MMoE the peer in four set-ups, for the others in its usual one."""
+    """The command of each: for MMoE the peer in four set-ups, for others in its usual and its best."""
     half = out / "w1a-bf16.toml"
     text = (HERE / "w1a.toml").read_text()
     half.write_text(text.replace('precision  = "fp32"', 'precision  = "bf16"'))
@@ -122,7 +122,7 @@ def contestants(log: Path, out: Path, length: int, model: str) -> dict[str, list
         CUT_WIDE: [*peer, "cut", model, USERS], OWN_WIDE: [*peer, "own", model, USERS],
     }
     if model != "mmoe":
-        found = {OWN_WIDE: found[OWN_WIDE]}
+        found = {name: found[name] for name in (CUT, OWN_WIDE)}
     found["recmtl fp32"] = [*ours, HERE / "w1a.toml", beside(out / "w1a", "race-fp32"), length, model]
     if has_bf16():
         found["recmtl bf16"] = [*ours, half, beside(out / "w1a", "race-bf16"), length, model]

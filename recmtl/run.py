@@ -116,9 +116,9 @@ def train_run(
     """
     key, group = run.key(prepared.digest), join(device)
     training = _Training(run, prepared, device, group)
-    if ":" in device:
+    if device.startswith("cuda:"):
         torch.cuda.set_device(device)
-    with sums_in_order(run.experiment.train.deterministic and device != "cpu"):
+    with sums_in_order(run.experiment.train.deterministic and device.startswith("cuda")):
         if not group.first:
             if group.agreed(False):
                 training.along()

@@ -2,7 +2,8 @@
 
 The rows come as the log has them or as examples hold them. A column of theirs wins; one that they
 lack is joined from the configuration's side tables: of a history the row that holds at the rows' own
-time, the latest where they have none. Rows keep their number and their order.
+time, the latest where they have none. What neither has their folders may give. Rows keep their number
+and their order.
 """
 
 import os
@@ -39,11 +40,15 @@ _USED_BY = "the model's features"
 
 @dataclass(frozen=True)
 class Source:
-    """Rows in pieces of one schema; `where` names them in errors."""
+    """Rows in pieces of one schema; `where` names them in errors.
+
+    `of_folders` are the columns that folders give, of which a side table may know better.
+    """
 
     where: str
     schema: pa.Schema
     tables: Iterable[pa.Table]
+    of_folders: Collection[str] = ()
 
     def pieces(self) -> Iterator[pa.Table]:
         """At least one: without rows, an empty one."""
@@ -108,8 +113,8 @@ class Candidates:
         described = db.execute("DESCRIBE log").fetchall()
         types = {n: {source.where: kind} for n, kind, *_ in described if n in source.schema.names}
         log = Table("log", "the input", (source.where,), types)
-        sides = self._sides(db, log)
-        owners = {c: side.table for side, held in sides for c in held} | dict.fromkeys(types, log)
+        sides = self._sides(db, log, source.of_folders)
+        owners = dict.fromkeys(types, log) | {c: side.table for side, held in sides for c in held}
         found = {
             name: values.identity("log", name, log.type_of(name, "data.keys"), "data.keys")
             for name in self.keys(types)
@@ -124,15 +129,19 @@ class Candidates:
         )
 
     def _sides(
-        self, db: duckdb.DuckDBPyConnection, log: Table
+        self, db: duckdb.DuckDBPyConnection, log: Table, of_folders: Collection[str]
     ) -> list[tuple[Side, list[str]]]:
         """The side tables that hold a column which the log lacks, and those columns."""
-        lacking = [name for name in self._columns if name not in log.types]
+        lacking = [name for name in self._columns if name not in log.types or name in of_folders]
         found = []
         for number, join in enumerate(self._problem.data.joins):
             if not lacking or not set(join.keys) <= set(log.types):
                 continue
-            self._check_path(number, lacking)
+            if not self._reachable(number):
+                nowhere = [name for name in lacking if name not in log.types]
+                if nowhere:
+                    raise self._unreachable(number, nowhere)
+                continue
             at = self._time(log) if join.at == "impression" else None
             side = open_side(db, self._problem, log, number, at)
             held = [name for name in lacking if name in side.table.types]
@@ -148,17 +157,20 @@ class Candidates:
         source = self._problem.data.impressions
         return time_of(log, source) if source.time in log.types else None
 
-    def _check_path(self, number: int, lacking: list[str]) -> None:
+    def _reachable(self, number: int) -> bool:
+        """Whether the path of a side table means something here."""
+        whole = expand(self._problem.data.joins[number].path, Path())
+        return self._rooted or is_remote(whole) or os.path.isabs(whole)
+
+    def _unreachable(self, number: int, lacking: list[str]) -> RecmtlError:
         path = self._problem.data.joins[number].path
-        whole = expand(path, Path())
-        if not (self._rooted or is_remote(whole) or os.path.isabs(whole)):
-            raise RecmtlError(
-                f"the side table's path {path!r} is relative to a configuration that is not here",
-                where=f"data.joins[{number}]", expected="an absolute path, or one with ${VARIABLES}",
-                found=f"an input without {', '.join(lacking[:5])}{', …' * (len(lacking) > 5)}",
-                fix="give these columns in the input, or say where the model's file lay: --root FOLDER "
-                    "(root=… in Python)",
-            )
+        return RecmtlError(
+            f"the side table's path {path!r} is relative to a configuration that is not here",
+            where=f"data.joins[{number}]", expected="an absolute path, or one with ${VARIABLES}",
+            found=f"an input without {', '.join(lacking[:5])}{', …' * (len(lacking) > 5)}",
+            fix="give these columns in the input, or say where the model's file lay: --root FOLDER "
+                "(root=… in Python)",
+        )
 
     def _value(self, table: Table, name: str) -> Value:
         """A column as it was in training. Raises RecmtlError where its type is another."""

@@ -53,8 +53,11 @@ def write_shards(
         }
         tally, blocks = Tally(problem, examples), Blocks(problem, examples, encoder)
         total = sum(day["rows"] for day in examples.manifest["days"].values())
-        with write_folder(out, manifest) as folder, progress.track(total, "encode") as advance:
-            types = _write(folder, _counted(blocks.read(db, seed), tally, advance), total, seed)
+        with (
+            write_folder(out, manifest) as folder, closing(blocks.read(db, seed)) as read,
+            progress.track(total, "encode") as advance,
+        ):
+            types = _write(folder, _counted(read, tally, advance), total, seed)
             manifest["parts"] = {
                 name: {**part, "types": types[name]} for name, part in tally.parts().items()
             }

@@ -52,9 +52,6 @@ def masked(gradient: Tensor, activation: Tensor, scale: float) -> tuple[Tensor, 
 
 
 def _clipped_by_torch(x: Tensor, layer: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    if x.is_cuda and len(layer) == 1:
-        ((weight, bias),) = layer
-        return torch._addmm_activation(bias, x, weight.t())  # cuBLAS adds and clips what it multiplies
     out = x.new_empty(len(x), sum(len(weight) for weight, _ in layer))
     parts = zip(layer, x.chunk(len(layer), 1), out.chunk(len(layer), 1), strict=True)
     for (weight, bias), part, into in parts:

@@ -24,6 +24,12 @@ def gather(table: Tensor, first: int, width: int, rows: Tensor, out: Tensor) -> 
          out, out.stride(0), count, rows.shape[1], WIDTH=width, PADDED=_padded(width), ENTRIES=ENTRIES)
 
 
+def try_out() -> None:
+    """Compile and run one program. Raises whatever Triton does where it cannot."""
+    table = torch.zeros(1, 1, device="cuda")
+    gather(table, 0, 1, torch.zeros(1, 1, dtype=torch.int32, device="cuda"), torch.empty_like(table))
+
+
 def pool(table: Tensor, first: int, width: int, lists: Ragged, out: Tensor) -> None:
     """out[b, : width] ← the mean of table[values of list b, first : first + width], 0 of an empty one."""
     _run(loops.pool, (len(lists.offsets) - 1,), table, table.stride(0), first, lists.values,

@@ -5,6 +5,7 @@ A call of a C++ loop gives it tensors and sizes.
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import subprocess
@@ -23,6 +24,7 @@ FLAGS = (
     "-shared",
 )
 SUFFIX = {torch.float32: "f32", torch.bfloat16: "b16", torch.int32: "i32", torch.int64: "i64"}
+_log = logging.getLogger("recmtl")
 Argument = Tensor | list[Tensor] | int | float
 
 
@@ -78,7 +80,16 @@ def _may_use_triton() -> bool:
 
 @cache
 def _has_triton() -> bool:
-    return os.environ.get(SWITCH) != "torch" and find_spec("triton") is not None
+    if os.environ.get(SWITCH) == "torch" or find_spec("triton") is None or not torch.cuda.is_available():
+        return False
+    try:
+        from recmtl.kernels import gpu
+
+        gpu.try_out()
+    except Exception as error:  # whatever it lacks: a compiler, Python's headers, a card that it knows
+        _log.warning("Triton does not run here, torch's operators do instead, slower: %s", error)
+        return False
+    return True
 
 
 @cache

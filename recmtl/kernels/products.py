@@ -37,7 +37,8 @@ def _transposed(matrix: Tensor) -> Tensor:
 
 
 def _by_onednn(x: Tensor) -> bool:
-    return x.dtype == torch.float32 and x.device.type == "cpu" and _mkl_is_slow()
+    """oneDNN knows no product over nothing."""
+    return x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0 and _mkl_is_slow()
 
 
 @cache

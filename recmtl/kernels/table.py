@@ -54,14 +54,16 @@ def look_up(table: Tensor, reads: Reads, first: int, out: Tensor) -> None:
         out[:, into : into + width] = _mean(columns.index_select(0, ragged.values), ragged)
 
 
-def merge(gradients: Sequence[Tensor], reads: Reads, table_rows: int) -> tuple[Tensor, Tensor]:
+def merge(
+    gradients: Sequence[Tensor], reads: Reads, table_rows: int, distinct: bool = False
+) -> tuple[Tensor, Tensor]:
     """The gradient of a table from those of its views, (B, columns) each: one view a copy.
 
     Returns the rows touched, (U,), each once and rising, and their gradients (U, copies · width) in fp32
-    or more: the sum over everything that read the row. Where `adds_up` says so, a row stands there as
-    often as it was read, and −1 for values of a list beyond its end.
+    or more: the sum over everything that read the row. Where `adds_up` says so, and rows need not be
+    `distinct`, one stands there as often as it was read, and −1 for values of a list beyond its end.
     """
-    if adds_up(*gradients):
+    if adds_up(*gradients) and not distinct:
         return _read_rows(reads), torch.cat([_values(g, reads) for g in gradients], dim=1)
     parts = [reads.rows.reshape(-1), *(ragged.values for ragged, _ in reads.lists)]
     rows = torch.cat(parts)  # of a single slot among others the view is not in C order, as loops read it

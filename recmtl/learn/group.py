@@ -67,7 +67,8 @@ class Group:
         rows = self.joined(gradient._indices()[0])
         values = self.joined(gradient._values())
         reads = Reads(values.shape[1], rows.unsqueeze(1), 0)
-        distinct, summed = merge([values], reads, gradient.shape[0])
+        # Sorted, so that sums are the same on all: those of RowSums change from run to run.
+        distinct, summed = merge([values], reads, gradient.shape[0], distinct=True)
         return torch.sparse_coo_tensor(
             distinct.unsqueeze(0), summed, gradient.shape, is_coalesced=True, check_invariants=False
         )

@@ -89,13 +89,13 @@ class Recorded:
         self._losses: Losses = {}
 
     def __call__(self, batch: Batch) -> Losses:
-        if self._batch is not None and not batch.fits_into(self._batch):
-            return self._step(batch)
         if self._seen < WARM:
             self._seen += 1
             return self._aside(batch)
-        if self._batch is None:
+        if self._batch is None or len(batch) > len(self._batch):  # the first may be an epoch's last
             self._record(batch)
+        elif not batch.fits_into(self._batch):
+            return self._step(batch)
         else:
             for tensor, into in zip(batch.tensors(), self._batch.tensors(), strict=True):
                 into[: len(tensor)].copy_(tensor)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from recmtl.batch import Batch, Embedded, Layout
-from recmtl.kernels import Reads, look_up, merge
+from recmtl.kernels import Reads, adds_up, look_up, merge
 from recmtl.model.settings import EmbeddingConfig
 
 # A look-up keeps the invariants; without a word on it, torch 2.11 warns that it does not check them.
@@ -20,8 +20,9 @@ if not _checks.is_enabled():  # type: ignore[no-untyped-call]
 class Lookup(torch.autograd.Function):
     """Tables → one view (B, columns) a copy of the embeddings, in the precision of the layers above.
 
-    The gradient of a table is a coalesced sparse tensor: each row touched stands in it once. A dense
-    one would touch the whole table, and torch's own sparse one be merged later at twice the cost.
+    The gradient of a table is a sparse tensor of the rows that the batch reads, each once but where
+    `kernels.adds_up` says otherwise. A dense one would touch the whole table, and torch's own sparse one
+    be merged later at twice the cost.
     """
 
     @staticmethod
@@ -44,7 +45,8 @@ class Lookup(torch.autograd.Function):
         for reads, shape in zip(ctx.reads, ctx.shapes, strict=True):
             rows, values = merge(views, reads, shape[0])
             found.append(torch.sparse_coo_tensor(
-                rows.unsqueeze(0), values, shape, is_coalesced=True, check_invariants=False,
+                rows.unsqueeze(0), values, shape, is_coalesced=not adds_up(*views),
+                check_invariants=False,
             ))
         return None, None, None, None, *found
 

@@ -58,7 +58,7 @@ def _source(scorer: Scorer, file: Path, reader: pq.ParquetFile) -> Source:
     fields = [held.field(name) if name in own else pa.field(name, pa.string()) for name in names]
     schema = pa.schema(fields)
     of_folders = {name: given[name] for name in names if name not in own}
-    return Source(str(file), schema, _tables(file, reader, schema, of_folders))
+    return Source(str(file), schema, _tables(file, reader, schema, of_folders), tuple(of_folders))
 
 
 def _tables(

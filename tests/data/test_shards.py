@@ -1,5 +1,6 @@
 """Shards: every row once, encoded as the encoder does, permuted on train, and refused when unusable."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,17 @@ def test_rows_without_columns_or_values_keep_their_number(tmp_path: Path) -> Non
     back = open_rows(tmp_path / "out", 3, types)
     assert back.matrices["rows"].shape == (3, 0)
     assert back.lists["a/b"][1].tolist() == [0, 0, 0, 0]
+
+
+def test_the_reader_s_thread_ends_with_a_write_that_fails(
+    made: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Appender, "append", full)
+    with pytest.raises(RecmtlError, match="No space") as kept:
+        write_shards(*made, tmp_path / "shards", 1)
+    assert kept.value.__traceback__ is not None  # holds the generators that were running
+    assert not [thread for thread in threading.enumerate() if thread.name == "recmtl-prefetch"]
+    assert not (tmp_path / "shards").exists()

@@ -61,6 +61,19 @@ def test_constants_and_columns_without_values_stay_finite(transform: str) -> Non
     assert empty.apply(np.array([7.0, np.nan])).tolist() == [[0, 0], [0, 1]]
 
 
+@pytest.mark.parametrize("transform", ["standardise", "log1p"])
+def test_scales_are_the_same_in_every_run(transform: str) -> None:
+    """Threads add up in another order each time: a constant, numbers far from 0, others."""
+    rng, rows = np.random.default_rng(4), 300_000
+    columns = {"constant": np.full(rows, 0.123456789012345), "far": 1e6 + rng.random(rows),
+               "skewed": rng.exponential(3, rows)}
+    db = duckdb.connect(config={"threads": 4})
+    for name, numbers in columns.items():
+        db.execute("CREATE OR REPLACE TABLE train AS SELECT unnest(?) AS x", [numbers])
+        fits = {Scale.fit(db, "x", transform) for _ in range(8)}
+        assert len(fits) == 1, f"{name}: {fits}"
+
+
 def test_a_scale_survives_json() -> None:
     scale = fitted([1.0, 2.0, 5.0], "quantile")
     assert Scale.from_json(scale.to_json() | {"knots": list(scale.knots)}) == scale

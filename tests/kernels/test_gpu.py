@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from recmtl.batch import Ragged
+from recmtl.batch import Batch, Ragged
 from recmtl.errors import RecmtlError
-from recmtl.kernels import Reads, engine, look_up, masked, merge, mix, unmix
+from recmtl.folder import read_manifest
+from recmtl.kernels import Reads, clipped_product, engine, look_up, masked, merge, mix, unmix
 from recmtl.learn import TrainConfig
 from recmtl.learn.fit import Parts, fit
-from recmtl.learn.optim import RowAdagrad
-from recmtl.learn.step import Objective, Recorded
+from recmtl.learn.group import ALONE
+from recmtl.learn.optim import RowAdagrad, build_optimizers
+from recmtl.learn.resume import Checkpoints
+from recmtl.learn.step import Objective, Recorded, make_step, parameters
 from recmtl.model.multitask import MultiTask
 from recmtl.seed import sums_in_order
 from tests.learn import test_fit as fits
@@ -118,6 +121,18 @@ def setup(device: str) -> tuple[MultiTask, Parts, Objective]:
     return model.to(device), replace(parts, train=train, valid=valid), objective
 
 
+def make_batch_of(batch: Batch, rows: int) -> Batch:
+    """Its first rows."""
+    lists = {
+        name: Ragged(ragged.values[: int(ragged.offsets[rows])], ragged.offsets[: rows + 1])
+        for name, ragged in batch.lists.items()
+    }
+    return replace(
+        batch, rows=batch.rows[:rows], dense=batch.dense[:rows], weight=batch.weight[:rows], lists=lists,
+        origin=batch.origin[:rows], labels={n: label[:rows] for n, label in batch.labels.items()},
+    )
+
+
 def weights(tmp_path: Path, device: str, **train: object) -> dict[str, torch.Tensor]:
     """Of a model after some epochs."""
     model, parts, objective = setup(device)
@@ -136,13 +151,16 @@ def test_training_is_that_on_cpu(tmp_path: Path) -> None:
 
 
 def test_recorded_steps_are_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recorded = weights(tmp_path / "recorded", "cuda")
+    """Of 16 steps three warm up, the others are played: other batches in the recorded one's place."""
     played: list[int] = []
-    monkeypatch.setattr(Recorded, "__call__", lambda self, batch: played.append(1) or self._step(batch))
+    replay = torch.cuda.CUDAGraph.replay
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", lambda graph: played.append(1) or replay(graph))
+    by_graph = weights(tmp_path / "recorded", "cuda")
+    assert len(played) >= 10
+    monkeypatch.setattr(Recorded, "__call__", lambda self, batch: self._step(batch))
     taken = weights(tmp_path / "taken", "cuda")
-    assert played
     for name, tensor in taken.items():
-        torch.testing.assert_close(recorded[name], tensor, rtol=1e-2, atol=1e-3, msg=name)
+        torch.testing.assert_close(by_graph[name], tensor, rtol=1e-2, atol=1e-3, msg=name)
 
 
 def test_sums_in_order_are_equal_in_every_run(tmp_path: Path) -> None:
@@ -156,6 +174,33 @@ def test_a_loss_that_is_not_finite_is_named_and_not_saved(tmp_path: Path) -> Non
     *_, last = parts.train.batches()
     last.dense[3, 0] = torch.inf
     config = TrainConfig(monitor="auc_valid/ctr", epochs=3, patience=3)
+    keep = Checkpoints(tmp_path, "key", every=1)
     with pytest.raises(RecmtlError, match=r"epoch 1, step 4: the loss is NaN"):
-        list(fit(model, parts, objective, config, fits.keep(tmp_path)))
-    assert not list(tmp_path.rglob("*.safetensors"))
+        list(fit(model, parts, objective, config, keep))
+    saved = [read_manifest(file.parent) for file in tmp_path.rglob("*.safetensors")]
+    assert all(manifest["standing"]["steps"] < 4 for manifest in saved)
+
+
+@DTYPES
+def test_nan_is_neither_clipped_nor_masked(dtype: torch.dtype) -> None:
+    """Else a loss would stay finite over weights that are not."""
+    x = draw(ROWS, 24, dtype=dtype)
+    x[5, 3] = torch.nan
+    weight, bias = draw(40, 24, dtype=dtype), draw(40, dtype=dtype)
+    assert clipped_product(x, [(weight, bias)])[5].isnan().all()
+    out, _ = masked(x, torch.ones_like(x), 1.0)
+    assert out[5, 3].isnan()
+
+
+def test_the_first_batch_recorded_may_be_a_smaller_one(tmp_path: Path) -> None:
+    """The fourth of an epoch of four: larger ones after it are recorded in its place."""
+    model, parts, objective = setup("cuda")
+    *_, last = parts.train.batches()
+    parts.train._batches[3] = make_batch_of(last, 40)  # type: ignore[attr-defined]
+    config = TrainConfig(monitor="auc_valid/ctr", epochs=3, patience=3)
+    step = make_step(model, objective, build_optimizers(*parameters(model), config), config, ALONE)
+    assert isinstance(step, Recorded)
+    for _ in range(3):
+        for batch in parts.train.batches():
+            assert all(loss.isfinite() for loss in step(batch).values())
+    assert step._batch is not None and len(step._batch) == 128

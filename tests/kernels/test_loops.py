@@ -22,6 +22,7 @@ from recmtl.kernels import (
     masked,
     merge,
     mix,
+    table,
     unmix,
 )
 
@@ -174,3 +175,9 @@ def test_without_a_compiler_torch_does_it(tmp_path: Path) -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.stdout.strip() == "torch" and done.stderr == ""
         assert not list(tmp_path.rglob("*.so"))
+
+
+def test_room_beyond_the_lists_is_no_part_of_them() -> None:
+    rows = torch.tensor([[4], [5]])
+    ragged = Ragged(torch.tensor([2, 3, 99, 99]), torch.tensor([0, 0, 2]))
+    assert table._read_rows(Reads(1, rows, 0, [(ragged, 1)])).tolist() == [4, 5, 2, 3, -1, -1]

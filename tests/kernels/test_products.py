@@ -47,3 +47,11 @@ def test_the_gradient_of_a_weight_from_parts_of_wider_matrices(first: int) -> No
     gradient = draw(ROWS, 3 * OUTPUTS)[:, first : first + OUTPUTS]
     x = draw(ROWS, 2 * INPUTS)[:, first : first + INPUTS]
     close(weight_gradient(gradient, x), gradient.double().t() @ x.double())
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(("rows", "inputs"), [(0, INPUTS), (ROWS, 0)])
+def test_products_over_nothing(rows: int, inputs: int) -> None:
+    x, weight = torch.empty(rows, inputs), torch.empty(OUTPUTS, inputs)
+    assert torch.equal(side_by_side(x, [weight]), torch.zeros(rows, OUTPUTS))
+    assert torch.equal(weight_gradient(torch.empty(rows, OUTPUTS), x), torch.zeros(OUTPUTS, inputs))

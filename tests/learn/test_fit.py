@@ -13,8 +13,9 @@ from recmtl.errors import RecmtlError
 from recmtl.learn import TrainConfig
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.fit import Parts, fit
+from recmtl.learn.meter import Meter
 from recmtl.learn.predict import predict
-from recmtl.learn.resume import Checkpoints
+from recmtl.learn.resume import Checkpoints, Standing
 from recmtl.learn.step import Objective
 from recmtl.learn.tasks import statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
@@ -130,6 +131,47 @@ def test_a_loss_that_is_not_finite_stops_with_its_place(tmp_path: Path) -> None:
         list(fit(model, parts, objective, config, keep(tmp_path)))
     assert "ctr" in str(error.value) and "(0, 0)" in str(error.value)
     assert all(torch.equal(before[n], t) for n, t in model.state_dict().items())
+
+
+def batch_with(value: float) -> tuple[dict[str, torch.Tensor], Batch]:
+    return {"ctr": torch.tensor(value), "ctcvr": torch.tensor(2 * value)}, make_batch(3)
+
+
+def test_losses_read_now_and_then_add_up_to_the_same() -> None:
+    """Seven steps, looked at every third: none is lost, none counted twice."""
+    each, some = Standing(), Standing()
+    for standing, every in ((each, 1), (some, 3)):
+        meter = Meter(standing, every)
+        for step in range(7):
+            meter.add(*batch_with(0.5 + step))
+        assert standing.steps == 7 // every * every
+        meter.read()
+        meter.read()
+    assert each.steps == some.steps == 7
+    assert each.losses == some.losses == {"ctr": 24.5, "ctcvr": 49.0}
+
+
+def test_a_loss_that_is_read_late_is_named_with_its_own_step() -> None:
+    standing = Standing(epoch=2)
+    meter = Meter(standing, every=64)
+    for step in range(9):
+        meter.add(*batch_with(float("nan") if step == 4 else 1.0))
+    with pytest.raises(RecmtlError, match="epoch 2, step 5: the loss is NaN"):
+        meter.read()
+    assert standing.steps == 5 and standing.losses["ctr"] == 4.0
+
+
+def test_no_checkpoint_is_written_before_the_losses_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where steps go on after a loss that is not finite."""
+    monkeypatch.setattr("recmtl.learn.fit.Meter", lambda standing, every: Meter(standing, 64))
+    model, parts, objective = setup({"ctr": 1.0, "ctcvr": 1.0})
+    parts.train.batches(skip=1).__next__().dense[3, 0] = torch.inf
+    config = TrainConfig(monitor="auc_valid/ctr")
+    with pytest.raises(RecmtlError, match=r"epoch 1, step 2: the loss is NaN"):
+        list(fit(model, parts, objective, config, Checkpoints(tmp_path, "key", every=4)))
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_a_monitor_that_valid_cannot_measure_is_an_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Parquet in, score files out: as many rows, in order, whole or not at all."""
 
+import shutil
 from pathlib import Path
 from urllib.parse import quote
 
@@ -44,6 +45,17 @@ def test_a_raw_log_scores_as_the_evaluation_did_piece_by_piece(
     np.testing.assert_allclose(found[TASKS], evaluated, rtol=0, atol=1e-6)
     assert list(found["impression"]) == list(raw["impression"])
     assert set(found["model_version"]) == {"v"}
+
+
+def test_a_side_table_knows_better_than_a_folder(
+    finished: Path, bundle: Path, evaluated: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Candidates lie in folders of anything: an age of 33 and a city that nobody lives in."""
+    folder = tmp_path / "age=33" / "city=Nowhere"
+    folder.mkdir(parents=True)
+    shutil.copy(finished / "log" / "2024-01-03.parquet", folder)
+    out = pipeline.score(str(bundle), str(folder / "*.parquet"), tmp_path / "out")
+    np.testing.assert_allclose(read(out)[TASKS], evaluated, rtol=0, atol=1e-6)
 
 
 def test_a_file_without_rows_gives_a_file_without_rows(

@@ -37,7 +37,7 @@ def fit(problem: Problem, examples: Examples, width: int, progress: Progress) ->
         closing(open_engine(problem)) as db,
         progress.track(len(features), "vocabularies") as advance,
     ):
-        fitter = Fitter(db, problem, examples)
+        fitter = Fitter(db, problem, examples, list(columns))
         for name in features:
             fitter.fit(name, features)
             advance(1)
@@ -56,15 +56,17 @@ def fit(problem: Problem, examples: Examples, width: int, progress: Progress) ->
 class Fitter:
     """What was fitted so far to the train rows, `train` and, of columns that hold lists, `lists`."""
 
-    def __init__(self, db: Database, problem: Problem, examples: Examples) -> None:
+    def __init__(
+        self, db: Database, problem: Problem, examples: Examples, columns: Sequence[str]
+    ) -> None:
         self._db, self._columns = db, examples.columns
         self._examples, self._split = examples, problem.data.split
         self.vocabularies: dict[str, Rows] = {}
         self.scales: dict[str, Scale] = {}
         self.empty: list[str] = []
-        self._lists = [name for name, kind in examples.columns.items() if kind.endswith("]")]
+        own = [name for name in columns if not examples.rated([name])]
+        self._lists = [name for name in own if examples.columns[name].endswith("]")]
         day = ["dt"] if examples.dated else []
-        own = [name for name in examples.columns if not examples.rated([name])]
         short = [name for name in own if name not in self._lists]
         # Once for all columns where a hash is to be computed for each row; a list is read once anyway.
         self._make("TABLE" if hashes(self._split) else "VIEW", "train", [*short, *day])

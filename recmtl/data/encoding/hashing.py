@@ -24,7 +24,7 @@ class Buckets:
     def rows(self, values: pa.Array) -> np.ndarray:
         """(B,) int64 rows of BIGINT or VARCHAR values; null reads the null row."""
         if pa.types.is_integer(values.type):
-            rows = self._place(_mix(values.fill_null(0).to_numpy(zero_copy_only=False)))
+            rows = self._place(mix(values.fill_null(0).to_numpy(zero_copy_only=False)))
         else:
             coded = values.dictionary_encode()
             unique = self._place(_digests(coded.dictionary))
@@ -42,9 +42,10 @@ class Buckets:
         return RESERVED + (hashes % np.uint64(self.count)).astype(np.int64)
 
 
-def _mix(ids: np.ndarray) -> np.ndarray:
-    """SplitMix64's finaliser: uint64 (B,). Steele, Lea and Flood, OOPSLA 2014."""
-    x = ids.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+def mix(ids: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser of 64-bit integers: uint64 (B,). Steele, Lea and Flood, OOPSLA 2014."""
+    x = ids.astype(np.int64 if ids.dtype.kind == "i" else np.uint64).view(np.uint64)
+    x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

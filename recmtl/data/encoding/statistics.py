@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import log10
 
 import numpy as np
 from sqlglot import exp
@@ -37,12 +38,13 @@ class Scale:
             return _fit_quantiles(db, name)
         file = "statistics_log_moments" if transform == "log1p" else "statistics_moments"
         query = statement(file, column_=column(name), train=exp.to_table(rows))
-        mean, deviation, known = db.execute(query).fetchall()[0]
+        mean, deviation, known, least, most = db.execute(query).fetchall()[0]
         if transform == "none" or not known:
             return cls(transform, known)
-        if not deviation > 0:  # a constant would be divided by 0: it becomes 0 and stays so
-            return cls(transform, known, mean)
-        return cls(transform, known, _kept(mean), _kept(deviation))
+        if least == most:  # a constant would be divided by 0: it becomes 0 and stays so
+            return cls(transform, known, least)
+        lost = max(round(log10(abs(mean) / deviation)), 0) if mean else 0  # of squares that nearly cancel
+        return cls(transform, known, _kept(mean, DIGITS), _kept(deviation, max(DIGITS - lost, 3)))
 
     def apply(self, numbers: np.ndarray) -> np.ndarray:
         """(B,) float64 with NaN for missing → (B, 2) float32: scaled value, missing indicator."""
@@ -60,8 +62,8 @@ class Scale:
         return cls(**{**value, "knots": tuple(knots)})  # type: ignore[arg-type]
 
 
-def _kept(moment: float) -> float:
-    return float(f"{moment:.{DIGITS}g}")
+def _kept(moment: float, digits: int) -> float:
+    return float(f"{moment:.{digits}g}")
 
 
 def scales_of(name: str, feature: Numeric | Rate | Count) -> list[tuple[str, str, str]]:

@@ -142,6 +142,7 @@ def _outcome(source: EventLog) -> str:
         flag: exp.cast(expression("outcomes", "credited"), "TINYINT"), time: exp.Min(this=column("_at")),
     }
     columns |= {n: expression("outcomes", "total", value=column(f"sum_{n}")) for n in sums}
+    columns["_lost"] = exp.false() if of == IMPRESSION else expression("outcomes", "some_lost")
     _add(made.expression, columns)
     return text(made)
 
@@ -151,7 +152,7 @@ def _with_lost(source: EventLog, of: str) -> exp.Expr:
     keyless = exp.or_(*(column(_key(k.column), "causes").is_(exp.null()) for k in source.keys))
     made = tree(
         "attribute_lost", credited=_credited(source.name), keyless=keyless,
-        before=exp.to_table(f"event_{of}"), flag=column(of),
+        before=exp.to_table(f"event_{of}"),
     )
     names = [f"sum_{value.column}" for value in source.sums]
     for select in made.find_all(exp.Select):

@@ -79,26 +79,32 @@ class Events:
         if not owners:
             return read
         label: exp.Expr = read.transform(lambda part: _read(part, owners))
-        label = expression("outcomes", "known_by_key", lost=self._lost(owners.values()), read=label)
+        label = expression("outcomes", "known_by_key", lost=self._lost(owners), read=label)
         youngest = self.youngest({source.name for source in owners.values()})
         if youngest is None or time is None:
             return label
         limit = exp.convert(youngest)
         return expression("outcomes", "known_by_age", _time=time, youngest=limit, read=label)
 
-    def _lost(self, read: Iterable[EventLog]) -> exp.Expr:
-        """The condition that a source's events cannot be told for an impression: it has no key, or what
-        came of it has none to the next source."""
+    def _lost(self, read: Mapping[str, EventLog]) -> exp.Expr:
+        """The condition that what columns of sources tell of an impression cannot be known.
+
+        It has no key, or what came of it has none to the next source. Whether anything came of it one
+        event tells; sums and the first time are known only with all of them.
+        """
         events = {source.name: source.event for source in self.sources}
         lost: list[exp.Expr] = []
-        for source in {source.name: source for source in read}.values():
+        for name, source in read.items():
+            table = f"event_{source.name}"
             first = events[chain(source.name, events)[-1]]
             keys = [value for value in self.keys if value.column in first.keys]
             lost += [value.read.is_(exp.null()) for value in keys]
-            if source.event.of != IMPRESSION:
-                place, flag = (column(name, f"event_{source.name}") for name in ("_row", source.name))
+            if source.event.of != IMPRESSION and name == source.name:
+                place, flag = column("_row", table), column(name, table)
                 lost.append(expression("outcomes", "lost_on_the_way", place=place, flag=flag))
-        return exp.or_(*lost)
+            elif source.event.of != IMPRESSION:
+                lost.append(expression("outcomes", "lost_in_part", not_all=column("_lost", table)))
+        return exp.or_(*dict.fromkeys(lost))
 
     def joins(self, columns: Iterable[str]) -> dict[str, exp.Expr]:
         """The tables that these columns come from, and how they meet the rows of the log."""

@@ -46,7 +46,6 @@ class Window:
             )
         return str(self.start or date.min) <= day <= str(self.end or date.max)
 
-
     def misses(self, days: Collection[str]) -> str:
         """In words that none of the days lies inside; empty where one does, or every day is meant."""
         if self == EVERY_DAY or any(map(self.holds, days)):

@@ -32,7 +32,7 @@ from recmtl.schema import (
 from recmtl.schema.features import columns_of
 
 _ID_LISTS = ("BIGINT[]", "VARCHAR[]")
-RESERVED = ("_file", "_row", "_time", "_weight", "_day", "_path", "dt")
+RESERVED = ("_file", "_row", "_time", "_weight", "_day", "_path", "_part", "dt")
 
 
 @dataclass(frozen=True)

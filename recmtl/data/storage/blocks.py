@@ -1,6 +1,7 @@
 """Examples in, blocks of encoded rows of each part out, with the keys that are carried along."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 
 import duckdb
 import numpy as np
@@ -13,7 +14,6 @@ from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rare import RareIds
 from recmtl.data.storage.rowfiles import Rows
 from recmtl.schema import Problem
-from recmtl.seed import numpy_generator
 
 BLOCK_ROWS, AHEAD = 1 << 16, 2  # rows of a block; blocks read while another is encoded
 ORIGIN, WEIGHT = ("_file", "_row"), "_weight"
@@ -28,21 +28,30 @@ class Blocks:
         carried = [*data.keys, *filter(None, (data.group, data.impressions.id)), *ORIGIN]
         self._keys = list(dict.fromkeys(carried))
 
-    def read(self, db: duckdb.DuckDBPyConnection, seed: int) -> Iterator[tuple[str, Rows, pa.Table]]:
-        """Part, rows and keys in the order of the examples; some rare ids of train are hidden."""
-        rare, generator = RareIds(self._encoder), numpy_generator(seed, "rare ids")
-        for table in prefetched(self._tables(db), AHEAD):
-            encoded = self._encoder.encode(table)
-            rows = Rows({
-                "rows": encoded.rows, "dense": encoded.dense, "labels": self._labels(table),
-                "weight": _weight(table)[:, None], "origin": _origin(table),
-            }, encoded.lists)
-            keys = table.select(self._keys)
-            for part, places in _places(table):
-                own = rows if len(places) == len(rows) else rows.take(places)
-                if part == "train":
-                    own = rare.hide(own, generator)
-                yield part, own, keys if len(places) == len(rows) else keys.take(places)
+    def read(
+        self, db: duckdb.DuckDBPyConnection, seed: int
+    ) -> Generator[tuple[str, Rows, pa.Table]]:
+        """Part, rows and keys in the order of the examples; some rare ids of train are hidden.
+
+        A thread of its own reads from `db`: it ends with the generator, which is to be closed.
+        """
+        rare = RareIds(self._encoder, seed)
+        with closing(prefetched(self._tables(db), AHEAD)) as tables:
+            for table in tables:
+                rows, keys = self._encoded(table), table.select(self._keys)
+                for part, places in _places(table):
+                    whole = len(places) == len(rows)
+                    own = rows if whole else rows.take(places)
+                    if part == "train":
+                        own = rare.hide(own)
+                    yield part, own, keys if whole else keys.take(places)
+
+    def _encoded(self, table: pa.Table) -> Rows:
+        encoded = self._encoder.encode(table)
+        return Rows({
+            "rows": encoded.rows, "dense": encoded.dense, "labels": self._labels(table),
+            "weight": _weight(table)[:, None], "origin": _origin(table),
+        }, encoded.lists)
 
     def _tables(self, db: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
         """The rows of all parts: with rates a day at a time, so that no sort is larger than a day."""

@@ -1,6 +1,6 @@
 """An iterator in, the same items out, made ahead of their use by one background thread."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
@@ -10,7 +10,7 @@ _DONE = object()
 _POLL_S = 0.1
 
 
-def prefetched(items: Iterator[T], ahead: int) -> Iterator[T]:
+def prefetched(items: Iterator[T], ahead: int) -> Generator[T]:
     """Yield `items`, up to `ahead` of them made beforehand.
 
     What `items` raises is raised here, after the items before it. The thread ends when the caller

@@ -9,12 +9,19 @@ from torch import Tensor
 from recmtl.batch import Batch, Ragged
 from recmtl.data.storage.rowfiles import Rows
 
-SHARE = 0.5  # of a GPU's free memory that rows may take
+SHARE = 0.5  # of a GPU's memory that rows may take, beside what the model takes twice
 
 
 def fits_on(device: torch.device, rows: int) -> bool:
-    """Whether so many bytes of rows may lie on the device beside model and activations."""
-    return device.type == "cuda" and rows <= SHARE * torch.cuda.mem_get_info(device)[0]
+    """Whether so many bytes of rows may lie on the device beside model and activations.
+
+    The model lies there already; a step's sums of gradients take as much again.
+    """
+    if device.type != "cuda":
+        return False
+    held = torch.cuda.memory_allocated(device)
+    free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - held
+    return rows <= SHARE * (free - held)
 
 
 class Resident:

@@ -109,7 +109,8 @@ def test_what_came_of_an_impression_without_a_key_is_unknown(tmp_path: Path) -> 
 
 
 def test_what_came_of_a_click_without_a_key_is_unknown(tmp_path: Path) -> None:
-    """Unless something came of another click of the impression; without a click there was no order."""
+    """Unless something came of another click of the impression, though not how much; without a click
+    there was no order."""
     write(tmp_path, log={**IMPRESSIONS, "impression": [1, 2, 3], "t": [START] * 3},
           click={"impression": [1, 3, 3], "t": [START + 3, START + 1, START + 2],
                  "click_id": [None, "x", None]},
@@ -117,7 +118,7 @@ def test_what_came_of_a_click_without_a_key_is_unknown(tmp_path: Path) -> None:
     events = {"click": CLICK, "order": {**ORDER, "on": "click_id"}}
     manifest = ingest(problem(tmp_path, events), tmp_path / "out")
     assert rows(tmp_path / "out", "clicked", "bought", "spent") == [
-        (1.0, None, None), (0.0, 0, 0.0), (1.0, 1, 4.0),
+        (1.0, None, None), (0.0, 0, 0.0), (1.0, 1, None),
     ]
     assert manifest["events"]["click"]["credited"] == 3
     assert manifest["events"]["order"]["credited"] == 1
@@ -132,6 +133,21 @@ def test_what_is_lost_on_the_way_stays_lost(tmp_path: Path) -> None:
     events = {"click": CLICK, "cart": cart, "order": {**ORDER, "of": "cart", "on": "cart_id"}}
     ingest(problem(tmp_path, events), tmp_path / "out")
     assert rows(tmp_path / "out", "clicked", "spent") == [(1.0, None), (0.0, 0.0), (1.0, 4.0)]
+
+
+def test_what_is_lost_beside_what_is_known_is_lost_two_sources_on(tmp_path: Path) -> None:
+    """One of two clicks led to a cart, the other has no key: there may be another cart, with an order."""
+    cart = {**CLICK, "of": "click", "path": "cart*.parquet", "on": "click_id"}
+    write(tmp_path, log={**IMPRESSIONS, "impression": [1, 2, 3], "t": [START] * 3},
+          click={"impression": [1, 1, 3], "t": [START + 1, START + 2, START + 1],
+                 "click_id": ["x", None, "y"]},
+          cart={"click_id": ["x", "y"], "t": [START + 3] * 2, "cart_id": [5, 6]},
+          order={"cart_id": [6], "t": [START + 4], "amount": [4]})
+    events = {"click": CLICK, "cart": cart, "order": {**ORDER, "of": "cart", "on": "cart_id"}}
+    ingest(problem(tmp_path, events), tmp_path / "out")
+    assert rows(tmp_path / "out", "clicked", "bought", "spent") == [
+        (1.0, None, None), (0.0, 0, 0.0), (1.0, 1, 4.0),
+    ]
 
 
 def test_orders_by_click_id(tmp_path: Path) -> None:
