@@ -98,6 +98,7 @@ def test_elements_of_lists_know_their_rows() -> None:
     assert rows.tolist() == [0, 0, 3, 4]
 
 
+@pytest.mark.duckdb(reason="counts what is found in the files that DuckDB makes")
 def test_a_large_log_is_searched_by_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "LARGE", 1000)
 

@@ -80,6 +80,7 @@ def test_a_rate_that_tells_the_label(tmp_path: Path) -> None:
         report(tmp_path, tell)
 
 
+@pytest.mark.duckdb(reason="takes a file away from what one engine wrote")
 def test_rates_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
     made, _ = rated(tmp_path)
     (tmp_path / "rates" / "manifest.json").unlink()
