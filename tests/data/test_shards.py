@@ -11,6 +11,7 @@ import pytest
 
 from recmtl.data.encoder import Encoder
 from recmtl.data.shards import Shards, write_shards
+from recmtl.data.storage import blocks
 from recmtl.data.storage import shuffle as shuffling
 from recmtl.data.storage.rare import SHARE
 from recmtl.data.storage.rowfiles import Appender, Rows, describe, open_rows, take_lists
@@ -123,7 +124,7 @@ def test_current_shards_are_left_alone(made: tuple[Any, ...], tmp_path: Path) ->
 
 
 def test_rare_ids_read_the_unknown_row_now_and_then(
-    ingested: Callable[..., Any], tmp_path: Path
+    ingested: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = 20_000  # each of 5,000 ids three times on train, beside one frequent id
     item = np.concatenate([np.repeat(np.arange(1, 5001), 3), np.zeros(4998, dtype=int), [1, 2]])
@@ -147,6 +148,10 @@ def test_rare_ids_read_the_unknown_row_now_and_then(
         deviation = np.sqrt(SHARE * (1 - SHARE) / 15_000)
         assert abs(hidden[~frequent].mean() - SHARE) < 4 * deviation
     assert not (Shards.open(tmp_path / "shards" / "valid").rows == slot.first + 2).any()
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 700)  # an engine cuts rows as it likes
+    write_shards(problem, examples, encoder, tmp_path / "other", 1)
+    for file in (tmp_path / "shards" / "train").iterdir():
+        assert file.read_bytes() == (tmp_path / "other" / "train" / file.name).read_bytes(), file.name
 
 
 @pytest.mark.parametrize(("columns", "sections", "message"), [
