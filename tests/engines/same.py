@@ -89,7 +89,10 @@ def estimates_aside(text: str) -> str:
     """A message without the numbers of a sample, which is of other rows where files are cut otherwise."""
     if "(estimated)" in text:
         return re.sub(r"\d[\d,.]*", "#", text)
-    return re.sub(r"(by this column alone.*) on [\d,]+ rows", r"\1", text)
+    found = re.search(r"AUC [\d.]+ (by this column alone.*) on ([\d,]+) rows", text)
+    if found and int(found[2].replace(",", "")) > ALL_ROWS:
+        return text.replace(found[0], f"AUC # {found[1]}")
+    return text
 
 
 def _said(file: Path) -> Any:
