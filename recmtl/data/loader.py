@@ -1,10 +1,11 @@
 """Shards in, batches out: one background thread gathers them while the model computes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from recmtl.batch import Batch, Ragged
 from recmtl.data.shards import Shards
@@ -61,14 +62,14 @@ class Loader:
             self.resident = fits_on(self._device, size_of(self._content))
         if self.resident:
             for places, whole in prefetched(chosen, AHEAD):
-                yield self._rows_there().batch(places, whole)
+                yield self._batch(*self._rows_there().take(places), whole)
             return
-        made = prefetched((self._batch(places, whole) for places, whole in chosen), AHEAD)
+        made = prefetched((self._read(places, whole) for places, whole in chosen), AHEAD)
         yield from made if self._device.type == "cpu" else _moved(made, self._device)
 
     def _rows_there(self) -> Resident:
         if self._there is None:
-            self._there = Resident(self._content, self._shards.layout.labels, self._device)
+            self._there = Resident(self._content, self._device)
         return self._there
 
     def _in_order(self, skip: int) -> Iterator[tuple[np.ndarray, int | None]]:
@@ -82,20 +83,26 @@ class Loader:
         for places in islice(_places(len(self._shards), self._size * count, generator), skip, None):
             yield np.array_split(places, count)[own], len(places)
 
-    def _batch(self, places: np.ndarray, whole: int | None) -> Batch:
+    def _read(self, places: np.ndarray, whole: int | None) -> Batch:
+        """Rows from the files, ready to be copied to the device."""
         rows = self._content.take(places)
-        tensors = {name: torch.from_numpy(matrix) for name, matrix in rows.matrices.items()}
-        labels = torch.from_numpy(np.ascontiguousarray(rows.matrices["labels"].T))
-        batch = Batch(
-            rows=tensors["rows"], dense=tensors["dense"], weight=tensors["weight"].squeeze(1),
-            lists={
-                name: Ragged(torch.from_numpy(values), torch.from_numpy(offsets))
-                for name, (values, offsets) in rows.lists.items()
-            },
-            labels=dict(zip(self._shards.layout.labels, labels, strict=True)),
-            origin=tensors["origin"], whole=whole,
-        )
+        matrices = {name: torch.from_numpy(matrix) for name, matrix in rows.matrices.items()}
+        lists = {
+            name: Ragged(torch.from_numpy(values), torch.from_numpy(offsets))
+            for name, (values, offsets) in rows.lists.items()
+        }
+        batch = self._batch(matrices, lists, whole)
         return batch.pin_memory() if self._device.type == "cuda" else batch
+
+    def _batch(
+        self, matrices: Mapping[str, Tensor], lists: Mapping[str, Ragged], whole: int | None
+    ) -> Batch:
+        labels = matrices["labels"].t().contiguous()
+        return Batch(
+            rows=matrices["rows"], dense=matrices["dense"], weight=matrices["weight"].squeeze(1),
+            lists=lists, labels=dict(zip(self._shards.layout.labels, labels, strict=True)),
+            origin=matrices["origin"], whole=whole,
+        )
 
 
 def _moved(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:

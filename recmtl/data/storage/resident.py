@@ -1,12 +1,10 @@
-"""A part of the shards that lies on a device whole: places of rows in, batches out, all there."""
-
-from collections.abc import Sequence
+"""A part of the shards that lies on a device whole: places of rows in, the rows out, all there."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recmtl.batch import Batch, Ragged
+from recmtl.batch import Ragged
 from recmtl.data.storage.rowfiles import Rows
 
 SHARE = 0.5  # of a GPU's memory that rows may take, beside what the model takes twice
@@ -25,27 +23,22 @@ def fits_on(device: torch.device, rows: int) -> bool:
 
 
 class Resident:
-    """`content` on a device. `labels` names the columns of its matrix of labels."""
+    """The rows of `content` on a device."""
 
-    def __init__(self, content: Rows, labels: Sequence[str], device: torch.device) -> None:
-        self._labels, self._device = labels, device
+    def __init__(self, content: Rows, device: torch.device) -> None:
+        self._device = device
         self._matrices = {name: self._there(matrix) for name, matrix in content.matrices.items()}
         self._lists = {name: [self._there(a) for a in pair] for name, pair in content.lists.items()}
         self._offsets = {name: offsets for name, (_, offsets) in content.lists.items()}
 
-    def batch(self, places: np.ndarray, whole: int | None) -> Batch:
-        """The rows at `places`, in that order; nothing waits for the device."""
+    def take(self, places: np.ndarray) -> tuple[dict[str, Tensor], dict[str, Ragged]]:
+        """Matrices and lists of the rows at `places`, in that order; nothing waits for the device."""
         there = torch.from_numpy(places)
         if self._device.type == "cuda":
             there = there.pin_memory()
         there = there.to(self._device, non_blocking=True)
-        found = {name: matrix.index_select(0, there) for name, matrix in self._matrices.items()}
-        labels = found["labels"].t().contiguous()
-        return Batch(
-            rows=found["rows"], dense=found["dense"], weight=found["weight"].squeeze(1),
-            lists={name: self._taken(name, there, places) for name in self._lists},
-            labels=dict(zip(self._labels, labels, strict=True)), origin=found["origin"], whole=whole,
-        )
+        matrices = {name: matrix.index_select(0, there) for name, matrix in self._matrices.items()}
+        return matrices, {name: self._taken(name, there, places) for name in self._lists}
 
     def _taken(self, name: str, there: Tensor, places: np.ndarray) -> Ragged:
         values, offsets = self._lists[name]
