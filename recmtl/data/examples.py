@@ -1,6 +1,6 @@
 """Opened examples: a folder that ingest wrote goes in, SQL for the rows of a part comes out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -90,8 +90,8 @@ class Examples:
         names = self._known(self.columns if columns is None else columns)
         if (split is None) != (part is None) or part not in (None, *PARTS):
             raise ValueError(f"give a split and one of {PARTS}, or neither")
-        rows = tree("select", part_of_row=self._part_of(split), part=exp.convert(part or "all"))
-        return self._query(rows, names, days, ordered)
+        nodes = {"part_of_row": self._part_of(split), "part": exp.convert(part or "all")}
+        return self._query("select", nodes, names, days, ordered)
 
     def select_parts(
         self, split: Split, columns: Sequence[str], days: Sequence[date] | None = None
@@ -102,11 +102,9 @@ class Examples:
         would be to compute it twice.
         """
         part = self._part_of(split)
-        rows = tree("select_parts", part_of_row=part)
-        assert isinstance(rows, exp.Select)
-        if not hashes(split):
-            rows.where(part.is_(exp.null()).not_(), copy=False)
-        return self._query(rows, [PART, *self._known(columns)], days, ordered=True)
+        wanted = exp.true() if hashes(split) else part.is_(exp.null()).not_()
+        nodes = {"part_of_row": part, "wanted": wanted}
+        return self._query("select_parts", nodes, [PART, *self._known(columns)], days)
 
     def _known(self, columns: Iterable[str]) -> list[str]:
         names, known = list(columns), [*self.columns, *(["dt"] if self.dated else [])]
@@ -118,14 +116,15 @@ class Examples:
         return names
 
     def _query(
-        self, rows: exp.Expr, names: Sequence[str], days: Sequence[date] | None, ordered: bool
+        self, file: str, nodes: Mapping[str, exp.Expr], names: Sequence[str],
+        days: Sequence[date] | None, ordered: bool = True,
     ) -> str:
-        """SQL for columns of `rows`, a SELECT from `rows_of_days`, and of the rates that they need."""
+        """SQL for columns of the rows that `sql/FILE.sql` selects, and of the rates that they need."""
         if not self.rated(names):
-            return text(self._filled(rows, names, days))
+            return text(self._rows(file, nodes, names, days))
         rates, days = self.rates, self.days if days is None else days
         states = needed(names, rates.states(rated(self.features)))
-        plain = self._filled(rows, rows_need(names, states), days)
+        plain = self._rows(file, nodes, rows_need(names, states), days)
         tables = {state: dated(rates.files(state, days)) for state in states}
         query = join(plain, names, states, rates.keys, tables)
         if not ordered:
@@ -136,14 +135,12 @@ class Examples:
         """Whether any of the columns is joined from rates."""
         return any(name not in self.manifest["columns"] and name not in ("dt", PART) for name in columns)
 
-    def _filled(
-        self, rows: exp.Expr, names: Sequence[str], days: Sequence[date] | None
+    def _rows(
+        self, file: str, nodes: Mapping[str, exp.Expr], names: Sequence[str],
+        days: Sequence[date] | None,
     ) -> exp.Select:
-        """`rows` over the files of days, with those columns."""
-        source = dated(self.files(days), "examples")
-        query = rows.transform(
-            lambda node: source if isinstance(node, exp.Table) and node.name == "rows_of_days" else node
-        )
+        """Of the examples alone."""
+        query = tree(file, rows_of_days=dated(self.files(days), "examples"), **nodes)
         assert isinstance(query, exp.Select)
         given = [e for e in query.expressions if e.alias == PART]
         return query.select(*given, *(column(n) for n in names if n != PART), append=False)
