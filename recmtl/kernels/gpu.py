@@ -112,5 +112,3 @@ def _programs(size: int, each: int) -> tuple[int]:
 
 def _padded(width: int) -> int:
     return int(triton.next_power_of_2(width))
-
-

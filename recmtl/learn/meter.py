@@ -8,6 +8,7 @@ from torch import Tensor
 from recmtl.batch import Batch
 from recmtl.errors import RecmtlError
 from recmtl.learn.resume import Standing
+from recmtl.learn.step import Losses
 
 
 class Meter:
@@ -19,9 +20,9 @@ class Meter:
     def __init__(self, standing: Standing, every: int) -> None:
         self._standing, self._every = standing, every
         self._start = time.perf_counter() - standing.seconds
-        self._waiting: list[tuple[dict[str, Tensor], Tensor]] = []
+        self._waiting: list[tuple[Losses, Tensor]] = []
 
-    def add(self, losses: dict[str, Tensor], batch: Batch) -> None:
+    def add(self, losses: Losses, batch: Batch) -> None:
         """Raises RecmtlError as `read` does."""
         self._waiting.append((losses, batch.origin))
         if len(self._waiting) >= self._every:
