@@ -13,7 +13,7 @@ from typing import Any
 from sqlglot import exp
 
 from recmtl.data.database import Database
-from recmtl.data.day_files import UNDATED, day_files, day_folder
+from recmtl.data.day_files import day_files, day_folder
 from recmtl.data.duck import engine_errors
 from recmtl.data.events.attribution import attribute
 from recmtl.data.events.tally import days_of, total
@@ -202,10 +202,7 @@ def _make_folder(
 def _times(manifest: Mapping[str, Any], sources: Sequence[FileRecord]) -> dict[str, list[str]]:
     """The least and greatest times of the log, and the days of each source's events."""
     ends = [(h.first, h.last) for source in sources for h in (source.days or {}).values()]
-    events = {
-        f"events.{name}": [day for day in days if day != UNDATED]
-        for name, days in manifest["event_days"].items()
-    }
+    events = {f"events.{name}": [*days] for name, days in manifest["event_days"].items()}
     return {"log": [time for both in ends for time in both if time]} | events
 
 
