@@ -200,7 +200,10 @@ def _make_folder(
 
 
 def _times(manifest: Mapping[str, Any], sources: Sequence[FileRecord]) -> dict[str, list[str]]:
-    """The least and greatest times of the log, and the days of each source's events."""
+    """The least and greatest times of the log, and the days of each source's events.
+
+    Events whose time lies beyond the calendar in the unit given have no day, which is no sensible one.
+    """
     ends = [(h.first, h.last) for source in sources for h in (source.days or {}).values()]
     events = {f"events.{name}": [*days] for name, days in manifest["event_days"].items()}
     return {"log": [time for both in ends for time in both if time]} | events
