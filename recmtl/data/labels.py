@@ -1,17 +1,17 @@
 """Label expressions: a small SQL subset goes in, a checked syntax tree over the log's columns comes out.
 
 Nulls follow SQL's logic: with click = 0, `click and bought` is 0 whatever `bought` is; with
-click = 1 and an unknown `bought` it is null.
+click = 1 and an unknown `bought` it is null. NaN is null, too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from recmtl.data.query import column, text
+from recmtl.data.query import column, expression, text
 from recmtl.errors import RecmtlError
 
 ALLOWED = "columns, and, or, not, ( ), = <> < <= > >=, in (…), is null, is not null, literals"
@@ -29,7 +29,8 @@ class Expression:
     """One expression of the configuration; `where` is its key there.
 
     `booleans` are the columns read as 0, 1 or null; `bare` says that it is a single column, which
-    as a label keeps its number.
+    as a label keeps its number; `floats` are the columns that may hold NaN, known once it is fitted
+    to a table.
     """
 
     where: str
@@ -37,22 +38,23 @@ class Expression:
     columns: tuple[str, ...]
     booleans: tuple[str, ...]
     bare: bool
+    floats: tuple[str, ...] = ()
 
     def condition(self, table: str) -> exp.Expr:
         """A boolean over the columns of `table`."""
-        return _boolean(self.tree, table)
+        return _boolean(self.tree, table, self.floats)
 
     def label(self, table: str) -> exp.Expr:
         """The condition as TINYINT 0, 1 or null."""
         return exp.cast(exp.paren(self.condition(table)), "TINYINT", dialect="duckdb")
 
-    def literals(self) -> Iterator[tuple[str, bool]]:
-        """Each column that is compared with a literal, and whether that literal is a string."""
+    def literals(self) -> Iterator[tuple[str, exp.Literal]]:
+        """Each column that is compared with a literal, and that literal."""
         for part in self.tree.find_all(*_COMPARISONS, exp.In):
             inside = list(part.find_all(exp.Column, exp.Literal))
-            strings = [p.is_string for p in inside if isinstance(p, exp.Literal)]
+            literals = [p for p in inside if isinstance(p, exp.Literal)]
             names = [p.name for p in inside if isinstance(p, exp.Column)]
-            yield from ((name, string) for name in names for string in strings)
+            yield from ((name, literal) for name in names for literal in literals)
 
 
 def parse(where: str, source: str, condition: bool = False) -> Expression:
@@ -122,8 +124,11 @@ def _refusal(where: str, node: exp.Expr) -> RecmtlError:
     )
 
 
-def _boolean(node: exp.Expr, table: str) -> exp.Expr:
-    """The tree with quoted columns of `table`, cast to booleans where they stand as such."""
+def _boolean(node: exp.Expr, table: str, floats: Collection[str]) -> exp.Expr:
+    """The tree with quoted columns of `table`, cast to booleans where they stand as such.
+
+    In a comparison NaN would be greater than every number: one of `floats` reads as null there.
+    """
 
     def swap(part: exp.Expr) -> exp.Expr:
         if not isinstance(part, exp.Column):
@@ -132,7 +137,9 @@ def _boolean(node: exp.Expr, table: str) -> exp.Expr:
         while isinstance(outer, exp.Paren):
             outer = outer.parent
         stands = outer is None or isinstance(outer, exp.Connector | exp.Not)
-        return exp.cast(quoted, "BOOLEAN") if stands else quoted
+        if stands:
+            return exp.cast(quoted, "BOOLEAN")
+        return expression("values", "but_nan", value=quoted) if part.name in floats else quoted
 
     result: exp.Expr = node.copy().transform(swap, copy=False)
     return result

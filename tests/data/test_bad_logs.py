@@ -45,8 +45,8 @@ def refusal(root: Path, **changes: Any) -> str:
         ({"labels": {"clicked": "click = 1", "User": "click = 1"}}, ["[labels] User", "column"]),
         ({"labels": {"clicked": "click = 1", "dt": "click = 1"}}, ["[labels] dt", "reserve"]),
         ({"labels": {"clicked": "item and click"}}, ["item", "VARCHAR", "compare it"]),
-        ({"labels": {"clicked": "item = 1"}}, ["item", "VARCHAR", "with a number"]),
-        ({"labels": {"clicked": "click = 'yes'"}}, ["click", "with a string"]),
+        ({"labels": {"clicked": "item = 1"}}, ["item", "VARCHAR", "with the number '1'"]),
+        ({"labels": {"clicked": "click = 'yes'"}}, ["click", "with the string 'yes'", "a number"]),
         ({"labels": {"clicked": "item"}}, ["item", "VARCHAR", "a number"]),
         ({"features": {"item": {"kind": "numeric"}}}, ["item", "VARCHAR", "a number"]),
         ({"features": {"item": {"kind": "bag"}}}, ["item", "separator"]),
@@ -76,6 +76,14 @@ def test_labels_other_than_zero_and_one(tmp_path: Path, label: str) -> None:
     message = refusal(tmp_path, labels={"clicked": label})
     for word in ("log2.parquet", "'click'", "in 3 rows", "e.g. 2", "[labels] clicked"):
         assert word in message
+
+
+@pytest.mark.parametrize("literal", ["'x'", "20220501", "'20220501'"])
+def test_times_compared_with_what_is_none(tmp_path: Path, literal: str) -> None:
+    write(tmp_path / "log.parquet", {**ROWS, "seen": [datetime(2022, 5, 1)] * 4})
+    message = refusal(tmp_path, labels={"clicked": f"seen > {literal}"})
+    assert "[labels] clicked" in message and "'seen' has type TIMESTAMP" in message
+    assert literal.strip("'") in message and "a string such as '2022-05-01'" in message
 
 
 def test_another_type_in_one_file(tmp_path: Path) -> None:

@@ -27,6 +27,29 @@ def test_nan_is_null(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("price > 1", [None, 0, None, 1]), ("not price < 1", [None, 0, None, 1]),
+        ("price is null", [1, 0, 1, 0]), ("click and price > 1", [0, 0, 0, 1]),
+        ("price in (0.5)", [None, 1, None, 0]),
+    ],
+)
+def test_nan_is_null_in_comparisons(tmp_path: Path, label: str, expected: list[int | None]) -> None:
+    """By SQL's own order NaN would be greater than every number: a click that nobody saw."""
+    write(tmp_path / "log.parquet", COLUMNS)
+    features = {"user": {"kind": "categorical"}}
+    ingest(problem(tmp_path, features=features, labels={"clicked": label}), tmp_path / "examples")
+    assert [value for (value,) in rows(tmp_path / "examples", "clicked")] == expected
+
+
+def test_nan_meets_no_condition(tmp_path: Path) -> None:
+    write(tmp_path / "log.parquet", COLUMNS)
+    kept = {"impressions": {"path": "log.parquet", "day": "day", "where": "price > 0"}}
+    ingest(problem(tmp_path, features=FEATURES, data=kept), tmp_path / "examples")
+    assert rows(tmp_path / "examples", "price") == [(0.5,), (2.5,)]
+
+
 @pytest.mark.parametrize("wrong", [INFINITE, -INFINITE])
 def test_infinite_values_are_refused(tmp_path: Path, wrong: float) -> None:
     write(tmp_path / "log.parquet", {**COLUMNS, "price": [NAN, 0.5, wrong, 2.5]})

@@ -12,6 +12,7 @@ from sqlglot import exp
 from recmtl.data.contract.funnels import Breaks
 from recmtl.data.database import Database
 from recmtl.data.labels import Expression, parse
+from recmtl.data.logs.conditions import fitted, read_condition
 from recmtl.data.logs.files import find
 from recmtl.data.logs.moment import day_of, time_of
 from recmtl.data.logs.repeats import identity
@@ -41,9 +42,8 @@ class Log:
         narrow(db, "log", self._files)
         day = day_of(self.table, source, time_of(self.table, source))
         self._day = exp.cast(day, "DATE") if day is not None else exp.convert("undated")
-        self._meant: exp.Expr = exp.true()
-        if source.where:
-            self._meant = parse("data.impressions.where", source.where, True).condition("log")
+        where = read_condition(self.table, "data.impressions.where", source.where)
+        self._meant = where.condition("log") if where else exp.true()
         self._kept = self._meant
         if day is not None:
             since = exp.cast(exp.convert(min(days)), "DATE")
@@ -112,7 +112,10 @@ class Log:
         """The labels that others are given, as far as the log itself has their columns."""
         given = dict.fromkeys(task.given for task in self._problem.tasks.values() if task.given)
         read = {name: parse(f"[labels] {name}", self._problem.labels[name]) for name in given if name}
-        return {n: step for n, step in read.items() if set(step.columns) <= self.table.types.keys()}
+        return {
+            name: fitted(self.table, step) for name, step in read.items()
+            if set(step.columns) <= self.table.types.keys()
+        }
 
     def _outcomes(self) -> list[str]:
         """What is no feature: outcomes, and columns that labels read."""

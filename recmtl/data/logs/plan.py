@@ -9,7 +9,7 @@ from recmtl.data.database import Database
 from recmtl.data.events.outcomes import Events
 from recmtl.data.labels import Expression, parse
 from recmtl.data.logs import values
-from recmtl.data.logs.conditions import check_types, read_condition
+from recmtl.data.logs.conditions import fitted, read_condition
 from recmtl.data.logs.files import Files
 from recmtl.data.logs.moment import day_of, time_of
 from recmtl.data.logs.sides import Side, open_side
@@ -117,8 +117,7 @@ def make_plan(db: Database, problem: Problem, files: tuple[str, ...], inputs: Fi
 
 
 def _label(problem: Problem, log: Table, name: str) -> Label:
-    expression = parse(f"[labels] {name}", problem.labels[name])
-    check_types(log, expression)
+    expression = fitted(log, parse(f"[labels] {name}", problem.labels[name]))
     if not expression.bare:
         return Label(expression, expression.label(log.name), binary=True)
     value = _number(log, expression.columns[0], expression.where)

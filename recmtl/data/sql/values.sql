@@ -13,6 +13,7 @@ SELECT
     [trim(e) FOR e IN string_split(value, separator) IF trim(e) <> ''] AS ids_of_separated,
     CAST(value AS DOUBLE) AS number_of_integer,
     CASE WHEN isfinite(CAST(value AS DOUBLE)) THEN CAST(value AS DOUBLE) END AS number_of_float,
+    CASE WHEN isfinite(CAST(value AS DOUBLE)) OR isinf(CAST(value AS DOUBLE)) THEN value END AS but_nan,
     CAST(value AS FLOAT[]) AS vector,
     CASE WHEN value BETWEEN -62135596800 AND 253402300799
         THEN make_timestamp(CAST(value AS BIGINT) * 1000000) END AS time_of_s,

@@ -173,7 +173,7 @@ def test_the_advice_is_about_the_tables_that_are_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("kind = 1", ["data.events.click.where", "'kind' has type VARCHAR", "with a number"]),
+        ("kind = 1", ["data.events.click.where", "'kind' has type VARCHAR", "with the number '1'"]),
         ("kynd = 'a'", ["data.events.click.where", "did you mean 'kind'"]),
         ("kind", ["data.events.click.where", "stands as a boolean"]),
         ("kind like 'a'", ["data.events.click.where", "not allowed"]),
