@@ -27,7 +27,7 @@ from recmtl.learn.optim import build_optimizers
 from recmtl.learn.resume import Checkpoints
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.step import make_step, parameters
-from recmtl.run import EVALUATION_BATCH, Run, _labels, _model
+from recmtl.run import Run, _labels, _model
 from recmtl.seed import sums_in_order
 
 NEVER = 10**9  # steps between checkpoints
@@ -50,10 +50,11 @@ class Bench:
 
     def epochs(self, config: TrainConfig, resident: bool | None = None) -> list[dict[str, float]]:
         """Each epoch's timings and metrics, of a fresh model."""
-        model, objective = _model(Run(self.experiment, self.model, 1, self.out), self.train)
+        run = Run(self.experiment, self.model, 1, self.out)
+        model, objective = _model(run, self.train)
         train = Loader(self.train, config.batch_size, seed=1, device="cuda")
         train.resident = resident
-        valid = Loader(self.valid, EVALUATION_BATCH, device="cuda")
+        valid = Loader(self.valid, run.evaluated, device="cuda")
         parts = Parts(train, valid, _labels(self.valid))
         with tempfile.TemporaryDirectory() as folder, sums_in_order(config.deterministic):
             keep = Checkpoints(Path(folder), "bench", NEVER)

@@ -25,7 +25,7 @@ from recmtl.errors import RecmtlError
 from recmtl.evaluate.gates import gate_heat_map
 from recmtl.experiment import Experiment
 from recmtl.folder import digest, file_digest, is_current, locked, read_manifest, write_folder
-from recmtl.kernels import engine
+from recmtl.kernels import engine, give_freed_memory_back
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.fit import Parts, fit
 from recmtl.learn.group import Group, join
@@ -39,7 +39,7 @@ from recmtl.progress import SILENT, Progress
 from recmtl.schema.contract import Contract
 from recmtl.seed import seed_everything, sums_in_order
 
-EVALUATION_BATCH = 16384  # larger than a training step's: nothing is kept for a backward pass
+EVALUATED = 4096  # rows at a time at least, however small a training batch is
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,11 @@ class Run:
     @property
     def bundle(self) -> Path:
         return self.folder / "bundle"
+
+    @property
+    def evaluated(self) -> int:
+        """Rows of a batch that is scored: those of a training step, whose memory is there already."""
+        return max(self.experiment.train.batch_size, EVALUATED)
 
     @property
     def checkpoints(self) -> Path:
@@ -148,8 +153,9 @@ class _Training:
             for epoch in fitting:
                 manifest["epochs"].append(epoch.to_json())
                 listen(epoch)
-            valid = Loader(Shards.open(prepared.shards / "valid"), EVALUATION_BATCH, device=self.device)
+            valid = Loader(Shards.open(prepared.shards / "valid"), run.evaluated, device=self.device)
             save_predictions(predict(model, valid, progress), folder, "valid", run.title)
+            give_freed_memory_back()
             _save_bundle(run, model.to("cpu"), prepared, folder)
         shutil.rmtree(run.checkpoints)
 
@@ -169,7 +175,7 @@ class _Training:
         share = (group.rank, group.size)
         parts = Parts(
             Loader(train, settings.batch_size, seed=run.seed, device=self.device, part=share),
-            Loader(valid, EVALUATION_BATCH, device=self.device, part=share),
+            Loader(valid, run.evaluated, device=self.device, part=share),
             _labels(valid), group,
         )
         keep = Checkpoints(run.checkpoints, run.key(self.prepared.digest), settings.checkpoint_steps)
@@ -197,7 +203,7 @@ def evaluate_run(run: Run, prepared: Prepared, device: str, out: Path, progress:
     test = Shards.open(prepared.shards / "test")
     bundle = Bundle.load(run.bundle, device)
     predictions = predict(
-        bundle.model, Loader(test, EVALUATION_BATCH, device=device), progress
+        bundle.model, Loader(test, run.evaluated, device=device), progress
     )
     save_predictions(predictions, out, "test", run.title)
 

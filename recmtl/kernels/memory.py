@@ -1,4 +1,4 @@
-"""Memory that a step frees stays with the process: the next step needs the same again."""
+"""Memory that a step frees stays with the process, as the next needs the same again, until the last."""
 
 import ctypes
 
@@ -16,3 +16,10 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(MMAP_THRESHOLD, LARGEST)
         mallopt(TRIM_THRESHOLD, KEPT)
+
+
+def give_freed_memory_back() -> None:
+    """After the last step: what comes next needs its own."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

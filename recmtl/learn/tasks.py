@@ -1,6 +1,7 @@
 """What a task is on data: its label space, and its statistics on train. Works on numpy and torch."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 
 from recmtl.errors import RecmtlError
 from recmtl.schema import Task
+
+BLOCK = 1 << 18  # rows: a log's labels may be larger than memory
 
 
 @dataclass(frozen=True)
@@ -30,31 +33,43 @@ def label_space(task: Task, labels: Mapping[str, Any]) -> Any:
 def statistics(
     tasks: Mapping[str, Task], labels: Mapping[str, np.ndarray], weight: np.ndarray
 ) -> dict[str, TaskStatistics]:
-    """Each task's statistics from label columns (N,) and row weights (N,).
+    """Each task's statistics from label columns (N,) and row weights (N,), read a block at a time.
 
     Raises RecmtlError for a task without rows, or a binary one whose label never changes.
     """
-    found = {}
-    for name, task in tasks.items():
-        space = label_space(task, labels)
-        label = np.asarray(labels[task.label])[space].astype(np.float64)
-        if label.size == 0 or (task.type == "binary" and label.min() == label.max()):
-            raise RecmtlError(
-                "nothing to learn: its label space on train has "
-                + (f"only {label[0]:g}" if label.size else "no rows"),
-                where=f"task {name}", expected=f"0 and 1 in label {task.label!r}",
-                fix="check the label's expression, `given` and the split",
-            )
-        share = float(np.asarray(weight)[space].sum(dtype=np.float64) / len(weight))
-        if share == 0.0:
-            raise RecmtlError(
-                "nothing to learn: every row of its label space has weight 0", where=f"task {name}",
-                fix="check the column that [data] weight names",
-            )
-        found[name] = TaskStatistics(
-            rows=int(label.size),
-            share=share,
-            mean=float(label.mean()),
-            std=float(label.std()) or 1.0,
+    return {name: _statistics(name, task, labels, weight) for name, task in tasks.items()}
+
+
+def _statistics(
+    name: str, task: Task, labels: Mapping[str, np.ndarray], weight: np.ndarray
+) -> TaskStatistics:
+    rows, total, weighed, low, high = 0, 0.0, 0.0, np.inf, -np.inf
+    for label, weights in _blocks(task, labels, weight):
+        rows, total = rows + label.size, total + float(label.sum())
+        weighed += float(weights.sum(dtype=np.float64))
+        low, high = label.min(initial=low), label.max(initial=high)
+    if rows == 0 or (task.type == "binary" and low == high):
+        raise RecmtlError(
+            f"nothing to learn: its label space on train has {f'only {low:g}' if rows else 'no rows'}",
+            where=f"task {name}", expected=f"0 and 1 in label {task.label!r}",
+            fix="check the label's expression, `given` and the split",
         )
-    return found
+    if weighed == 0.0:
+        raise RecmtlError(
+            "nothing to learn: every row of its label space has weight 0", where=f"task {name}",
+            fix="check the column that [data] weight names",
+        )
+    mean = total / rows
+    squares = sum(float(((label - mean) ** 2).sum()) for label, _ in _blocks(task, labels, weight))
+    return TaskStatistics(rows, weighed / len(weight), mean, math.sqrt(squares / rows) or 1.0)
+
+
+def _blocks(
+    task: Task, labels: Mapping[str, np.ndarray], weight: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Labels, as float64, and weights of the task's label space."""
+    for start in range(0, len(weight), BLOCK):
+        some = slice(start, start + BLOCK)
+        block = {name: np.asarray(label[some]) for name, label in labels.items()}
+        space = label_space(task, block)
+        yield block[task.label][space].astype(np.float64), np.asarray(weight[some])[space]

@@ -71,7 +71,7 @@ class Embedding(nn.Module):
         self.layout, self.tasks = layout, tuple(tasks)
         self.copies = len(self.tasks) if per_task else 1
         self.tables = nn.ParameterDict({
-            str(width): nn.Parameter(torch.randn(rows, width * self.copies) * config.init)
+            str(width): nn.Parameter(torch.randn(rows, width * self.copies).mul_(config.init))
             for width, rows in layout.tables.items()
         })
         self.dropout = nn.Dropout(config.dropout)

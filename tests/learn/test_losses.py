@@ -60,6 +60,18 @@ def test_statistics_of_the_label_space() -> None:
     assert label_space(CVR, labels).tolist() == [True, True, False, False, False]
 
 
+def test_statistics_are_the_same_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recmtl.learn.tasks.BLOCK", 3)
+    label = np.array([1.0, np.nan, 4.0, 0.5, 2.0, np.nan, np.nan, 7.0], dtype=np.float32)
+    weight = np.arange(8, dtype=np.float32)
+    known = ~np.isnan(label)
+    found = statistics({"watch": Task(label="seconds", type="regression")}, {"seconds": label}, weight)
+    assert found["watch"].rows == 5
+    assert found["watch"].share == weight[known].sum() / 8
+    assert found["watch"].mean == pytest.approx(label[known].mean())
+    assert found["watch"].std == pytest.approx(label[known].std())
+
+
 @pytest.mark.parametrize("converted", [[0, 0, 0], [1, 1, 1], [NULL, NULL, NULL]])
 def test_a_label_that_never_changes_is_refused(converted: list[float]) -> None:
     labels = {"click": np.ones(3), "converted": np.array(converted, dtype=float)}
