@@ -96,10 +96,12 @@ def lines(
     panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
     labels: tuple[str, str],
     diagonal: bool = False,
+    log: bool = False,
 ) -> "Figure":
     """A panel a title, a line a model through its (x, y); `diagonal` draws y = x beneath.
 
-    Metrics by epoch, and calibration curves (x: mean score, y: rate of positives).
+    Metrics by epoch, and calibration curves (x: mean score, y: rate of positives). With `log` equal
+    ratios of x are equally far apart, each x is named, and y begins at 0.
     """
     names = list(dict.fromkeys(m for models in panels.values() for m in models))
     figure, grid = _panels(len(panels), height=3.1)
@@ -111,6 +113,12 @@ def lines(
         if diagonal:
             top = max((max(*x, *y) for x, y in models.values()), default=1.0) * 1.05
             axes.plot([0, top], [0, top], color=GUIDE, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+        elif log:
+            named = sorted({v for x, _ in models.values() for v in x})
+            axes.set_xscale("log")
+            axes.set_xticks(named, [f"{v:,.0f}" for v in named])
+            axes.set_xticks([], minor=True)
+            axes.set_ylim(bottom=0)
         elif all(float(v).is_integer() for x, _ in models.values() for v in x):
             axes.locator_params(axis="x", integer=True)
         _title(axes, title)

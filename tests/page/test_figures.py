@@ -30,6 +30,13 @@ def test_lines_draw_each_model_and_the_diagonal() -> None:
     assert list(drawn[1]) == [0, 0.3 * 1.05]
 
 
+def test_lines_over_ratios_name_each_x() -> None:
+    figure = lines({"rows": {"a": ([1000, 100000], [1, 2]), "b": ([10000], [3])}}, ("", "rate"), log=True)
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1,000", "10,000", "100,000"]
+
+
 def test_a_figure_is_saved_as_png_with_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         figure = lines({"ctr": {"a": ([1, 2], [0.1, 0.3])}}, ("epoch", "auc"))
