@@ -57,6 +57,10 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/w1.py
+	@$(BIN)/python benchmarks/sweeps.py
+	@$(BIN)/python benchmarks/memory.py
+	@$(BIN)/python benchmarks/bf16.py
+	@$(BIN)/python benchmarks/report.py
 
 install: $(STAMP)
 

@@ -1,35 +1,38 @@
 """How near a training step comes to the sum of its products and look-ups at this machine's rates.
 
-    python benchmarks/floor.py CONFIG OUT [--model mmoe] [--precision fp32] [--rounds 15]
+    python benchmarks/floor.py CONFIG OUT [--model mmoe] [--precision fp32] [--rounds 15] [--race]
 
 OUT holds the shards of CONFIG (`recmtl ingest`, `recmtl encode`). Each product of each layer, forward
 and backward, is measured alone at its own shape by the quicker of torch's libraries, and so are
 the gather of a batch's rows, the sort of them, and a copy of those touched; their medians add up to the
 floor. Steps on batches from the shards are measured in turns with them, so that both meet the same
-machine. Loader and the optimizer's arithmetic are left out of the floor.
+machine. Loader and the optimizer's arithmetic are left out of the floor. `unique`, which gives each row
+once as the sort does, is measured beside them and not counted.
+
+With --race it waits for a line before each round of the parts, as the contestants of w1.py do.
 """
 
 import argparse
+import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from steps import Case, make_case
 from torch import Tensor, nn
 
 from recmtl.batch import Batch
-from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
 from recmtl.kernels import engine, keep_freed_memory, side_by_side, weight_gradient
-from recmtl.learn.group import ALONE
-from recmtl.learn.optim import build_optimizers
-from recmtl.learn.step import make_step, parameters
-from recmtl.run import Run, _model
+from recmtl.learn.step import parameters
 
-BATCHES = 2
+ROUNDS = 4  # a turn of a race
 
 
 @dataclass
@@ -44,6 +47,11 @@ class Part:
 
     def __post_init__(self) -> None:
         self.seconds: list[float] = []
+
+    def measure(self) -> None:
+        start = time.perf_counter()
+        self.call()
+        self.seconds.append(time.perf_counter() - start)
 
     @property
     def median(self) -> float:
@@ -81,27 +89,23 @@ def table_parts(table: Tensor, batch: Batch) -> list[Part]:
     return [
         Part(f"gather of {len(rows):,} rows", lambda: table.index_select(0, rows), read, "GB/s"),
         Part(f"sort of {len(rows):,} rows", rows.sort, len(rows) * 4.0, "GB/s"),
+        Part(f"unique of {len(rows):,} rows", rows.unique, len(rows) * 4.0, "GB/s", 0),
         Part(f"copy of {len(touched):,} rows", lambda: into.copy_(touched), 2 * kept, "GB/s", 2),
     ]
 
 
-def measure(
-    parts: list[Part], step: Callable[[Batch], object], batches: list[Batch], rounds: int
-) -> float:
-    """Fill the parts' seconds, in turns with steps; the step's median."""
-    taken = []
-    for number in range(rounds + 1):
-        for part in parts:
-            start = time.perf_counter()
-            part.call()
-            if number:
-                part.seconds.append(time.perf_counter() - start)
-        for batch in batches:
-            start = time.perf_counter()
-            step(batch)
-            if number:
-                taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+def parts_of(case: Case) -> list[Part]:
+    """All that a step of it cannot do without."""
+    batch = case.batches[0]
+    parts = list(dense_parts(case.model, len(batch), case.dtype))
+    for weights in parameters(case.model)[0]:
+        parts += table_parts(weights.detach(), batch)
+    return parts
+
+
+def floor_of(parts: list[Part]) -> float:
+    """Seconds a step."""
+    return sum(part.median * part.times for part in parts)
 
 
 def table(parts: list[Part], step: float) -> str:
@@ -109,10 +113,37 @@ def table(parts: list[Part], step: float) -> str:
     for part in parts:
         rate = part.operations / part.median / 1e9
         lines.append(f"| {part.name} | {part.times} | {part.median * 1e3:.2f} | {rate:.0f} {part.unit} |")
-    floor = sum(part.median * part.times for part in parts)
+    floor = floor_of(parts)
     lines.append(f"| **floor** | | **{floor * 1e3:.1f}** | |")
     lines.append(f"| **step** | | **{step * 1e3:.1f}** | {floor / step:.0%} of the floor's rate |")
     return "\n".join(lines)
+
+
+def in_turns(case: Case, parts: list[Part], rounds: int) -> float:
+    """Fill the parts' seconds, in turns with steps; the step's median."""
+    taken = []
+    for _ in range(rounds + 1):
+        for part in parts:
+            part.measure()
+        taken.append(case.turn())
+    for part in parts:
+        del part.seconds[0]
+    return statistics.median(taken[1:])
+
+
+def race(parts: list[Part], rows: int) -> None:
+    """A round of the parts for each line that comes in."""
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        for part in parts * ROUNDS:
+            part.measure()
+        turn = sum(statistics.median(part.seconds[-ROUNDS:]) * part.times for part in parts)
+        print(json.dumps({"rows": rows, "seconds": turn, "parts": [said(p) for p in parts]}), flush=True)
+
+
+def said(part: Part) -> dict[str, Any]:
+    return {"name": part.name, "times": part.times, "seconds": part.median,
+            "rate": part.operations / part.median / 1e9, "unit": part.unit}
 
 
 def main() -> None:
@@ -122,21 +153,18 @@ def main() -> None:
     parser.add_argument("--model", default="mmoe")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--race", action="store_true")
     chosen = parser.parse_args()
     keep_freed_memory()  # as a fit does
     experiment = Experiment.read(chosen.config)
-    config = experiment.train.model_copy(update={"precision": chosen.precision})
     train = Shards.open(chosen.out / "shards" / "train")
-    model, objective = _model(Run(experiment, chosen.model, 1, chosen.out), train)
-    step = make_step(model, objective, build_optimizers(*parameters(model), config), config, ALONE)
-    source = Loader(train, config.batch_size, seed=1).batches(1)
-    batches = [next(source) for _ in range(BATCHES)]
-    dtype = torch.float32 if chosen.precision == "fp32" else torch.bfloat16
-    parts = list(dense_parts(model, config.batch_size, dtype))
-    for weights in parameters(model)[0]:
-        parts += table_parts(weights.detach(), batches[0])
-    taken = measure(parts, step, batches, chosen.rounds)
-    print(f"{chosen.model}, {chosen.precision}, batch {config.batch_size}, loops: {engine()}\n")
+    case = make_case(experiment, train, chosen.model, chosen.precision)
+    parts, rows = parts_of(case), len(case.batches[0])
+    if chosen.race:
+        race(parts, rows)
+        return
+    taken = in_turns(case, parts, chosen.rounds)
+    print(f"{chosen.model}, {chosen.precision}, batch {rows}, loops: {engine()}\n")
     print(table(parts, taken))
 
 

@@ -1,10 +1,11 @@
 """Trainings that are killed at random moments, and whether the last one ends with the same weights.
 
-    python benchmarks/kill_train.py CONFIG OUT MODEL [--kills 20]
+    python benchmarks/kill_train.py CONFIG OUT MODEL [--kills 20] [--after 0.3 1.0]
 
 OUT holds the shards of CONFIG (`recmtl ingest`, `recmtl encode`). A run is trained undisturbed; then it
 is started and killed (SIGKILL) again and again, each start going on from the last checkpoint, until it
-ends; its weights must be those of the undisturbed one, byte for byte. That goes on for so many kills.
+ends; its weights must be those of the undisturbed one, byte for byte. That goes on for so many kills,
+each after a random share of the undisturbed run's time.
 """
 
 import argparse
@@ -16,6 +17,9 @@ import sys
 import time
 from pathlib import Path
 
+from measure import beside, keep
+
+from recmtl.data.shards import Shards
 from recmtl.folder import is_current, read_manifest
 
 STEPS = 20  # between checkpoints, at least
@@ -25,16 +29,6 @@ def start(config: Path, out: Path, model: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "recmtl.cli", "train", str(config), "--out", str(out),
                "--model", model, "--seed", "1", "--no-track", "--device", "cpu"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def beside(out: Path, name: str) -> Path:
-    """A folder with the same shards and no runs."""
-    folder = out.with_name(f"{out.name}-{name}")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for step in ("examples", "contract", "encoder", "shards"):
-        (folder / step).symlink_to(out.absolute() / step)
-    return folder
 
 
 def weights(run: Path) -> bytes:
@@ -48,43 +42,57 @@ def often(config: Path) -> Path:
     return file
 
 
+def undisturbed(config: Path, whole: Path, model: str) -> tuple[Path, float]:
+    """The finished run, and the seconds that it took."""
+    begin = time.perf_counter()
+    assert start(config, whole, model).wait() == 0
+    takes = time.perf_counter() - begin
+    run = whole / "models" / model / "seed-1"
+    epochs = [epoch["timings"] for epoch in read_manifest(run)["epochs"]]
+    spent, trained = (sum(e[name] for e in epochs) for name in ("checkpoint_seconds", "train_seconds"))
+    print(f"undisturbed: {takes:.1f} s; checkpoints took {spent:.2f} s of {trained:.1f} s of training, "
+          f"{spent / trained:.2%}", flush=True)
+    return run, takes
+
+
+def last_step(run: Path) -> str:
+    """Where the last checkpoint stands."""
+    last = run.with_name(f".{run.name}.resume") / "checkpoint"
+    where = read_manifest(last)["standing"] if last.exists() else {"epoch": 1, "steps": 0}
+    return f"epoch {where['epoch']}, step {where['steps']}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("model")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--after", type=float, nargs=2, default=[0.3, 1.0], help="share of a run's time")
     chosen = parser.parse_args()
-    config, draw, killed, ended = often(chosen.config), random.Random(7), 0, 0
-    whole, out = beside(chosen.out, "whole"), beside(chosen.out, "killed")
+    config, draw, places, ended = often(chosen.config), random.Random(7), [], 0
+    whole, out = (beside(chosen.out, f"{chosen.out.name}-{name}") for name in ("whole", "killed"))
+    other, takes = undisturbed(config, whole, chosen.model)
     run = out / "models" / chosen.model / "seed-1"
-    other = whole / "models" / chosen.model / "seed-1"
-    begin = time.perf_counter()
-    assert start(config, whole, chosen.model).wait() == 0
-    takes = time.perf_counter() - begin
-    epochs = [epoch["timings"] for epoch in read_manifest(other)["epochs"]]
-    spent, trained = (sum(e[name] for e in epochs) for name in ("checkpoint_seconds", "train_seconds"))
-    print(f"undisturbed: {takes:.1f} s; checkpoints took {spent:.2f} s of {trained:.1f} s of training, "
-          f"{spent / trained:.2%}", flush=True)
-    while killed < chosen.kills:
+    while len(places) < chosen.kills:
         if run.exists():
             assert weights(run) == weights(other), "other weights than undisturbed"
             ended += 1
-            print(f"ended after {killed} kills in all: the same weights", flush=True)
+            print(f"ended after {len(places)} kills in all: the same weights", flush=True)
             shutil.rmtree(run)
             continue
         child = start(config, out, chosen.model)
-        time.sleep(draw.uniform(0.3, 1.0) * takes)
+        time.sleep(draw.uniform(*chosen.after) * takes)
         if child.poll() is None:
             child.send_signal(signal.SIGKILL)
-            killed += 1
+            places.append(last_step(run))
+            print(f"kill {len(places)}: at {places[-1]} or later", flush=True)
         child.wait()
-        last = run.with_name(f".{run.name}.resume") / "checkpoint"
-        where = read_manifest(last)["standing"] if last.exists() else {"epoch": 1, "steps": 0}
-        print(f"kill {killed}: at epoch {where['epoch']}, step {where['steps']} or later", flush=True)
     assert start(config, out, chosen.model).wait() == 0
     assert weights(run) == weights(other) and is_current(run, read_manifest(other)["key"])
-    print(f"{killed} kills, {ended + 1} runs to the end: the same weights, byte for byte")
+    print(f"{len(places)} kills, {ended + 1} runs to the end: the same weights, byte for byte")
+    rows = len(Shards.open(whole / "shards" / "train"))
+    keep("kill_train", {"model": chosen.model, "rows": rows, "places": places, "ended": ended + 1})
     config.unlink()
 
 

@@ -1,9 +1,10 @@
-"""recmtl's own training, held after every so many steps until a line comes in; each block is timed.
+"""recmtl's own training or scoring, held after every block until a line comes in; each block is timed.
 
-    python paced.py CONFIG OUT STEPS MODEL
+    python paced.py train|score CONFIG OUT STEPS MODEL PRECISION
 
-Prints "ready", then for each line on standard input trains STEPS steps and prints {"rows", "seconds"}.
-It is `recmtl.pipeline.train` itself, loader included, with a progress bar that waits.
+Prints "ready", then for each line on standard input does STEPS batches and prints {"rows", "seconds"}.
+It is `recmtl.pipeline` itself with a progress bar that waits: loader included in training; in scoring,
+with OUT's model of that name, Parquet in and Parquet out.
 """
 
 import json
@@ -11,24 +12,29 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from recmtl.pipeline import Options, train
+from step import STEPS, options_of, with_precision
+
+from recmtl.experiment import Experiment
 from recmtl.progress import Progress
+
+WHAT = {"train": "epoch", "score": "score"}  # the bar that is held
 
 
 class Paced(Progress):
-    """Waits for a line before the first step and after every `steps` of an epoch."""
+    """Waits for a line before the first batch and after every `rows` rows."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, what: str, rows: int) -> None:
         super().__init__(visible=False)
-        self.steps = steps
-        self.done = self.rows = 0
+        self.what, self.block = what, rows
+        self.rows = 0
         self.start = 0.0
 
     @contextmanager
     def track(self, total: int | None, what: str) -> Iterator[Callable[[int], None]]:
-        if not what.startswith("epoch"):
+        if not what.startswith(self.what):
             yield lambda n: None
             return
         print("ready", flush=True)
@@ -36,9 +42,8 @@ class Paced(Progress):
         yield self._advance
 
     def _advance(self, rows: int) -> None:
-        self.done += 1
         self.rows += rows
-        if self.done == self.steps:
+        if self.rows >= self.block:
             seconds = time.perf_counter() - self.start
             print(json.dumps({"rows": self.rows, "seconds": seconds}), flush=True)
             self._wait()
@@ -46,13 +51,16 @@ class Paced(Progress):
     def _wait(self) -> None:
         if not sys.stdin.readline():
             raise SystemExit
-        self.done = self.rows = 0
+        self.rows = 0
         self.start = time.perf_counter()
 
 
 def main() -> None:
-    config, out, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    train(config, out, Options(track=False, device="cpu", models=[sys.argv[4]], progress=Paced(steps)))
+    name, config, out, steps, model, precision = sys.argv[1:]
+    experiment = with_precision(Experiment.read(Path(config)), precision)
+    paced = Paced(WHAT[name], int(steps) * experiment.train.batch_size)
+    options = replace(options_of(model, precision), progress=paced)
+    STEPS[name](experiment, Path(out), options)
 
 
 if __name__ == "__main__":

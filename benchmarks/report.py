@@ -1,96 +1,225 @@
-"""Measured figures in, docs/benchmarks.md out: with the machine, the versions and the day."""
+"""The results of the benchmarks in, docs/benchmarks.md and its figures out.
 
-import platform
+    python benchmarks/report.py
+
+Each script that measures leaves its result in .peers/runs/results; what was never measured has no
+section.
+"""
+
+import json
 import statistics
-from collections.abc import Mapping, Sequence
-from datetime import date
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-OWN, CUT, CUT_WIDE, OWN_WIDE = (
-    "torch-rechub 0.9.0, its own loader",
-    "torch-rechub 0.9.0, batches cut for it",
-    "torch-rechub 0.9.0, cut, 1M users declared",
-    "torch-rechub 0.9.0, its own loader, 1M users declared",
-)
+from measure import HERE, RESULTS
+
+from recmtl.page import intervals, lines, save_figure
+
+DOCS = HERE.parent / "docs"
 TITLES = {"mmoe": "MMoE", "shared_bottom": "Shared-Bottom", "esmm": "ESMM"}
-LIBRARIES = ("torch", "duckdb", "pyarrow", "numpy", "polars")
+Result = Mapping[str, Any]
+
+INTRODUCTION = """\
+`make bench` writes this page. W1: 2M impressions of 1M users in 10 Parquet files, 16 categorical \
+columns, 8 floats with nulls, two list columns; click 5 %, conversion 8 % of clicks. W1a is W1 without \
+the lists. MMoE: 4 experts of 256-128, towers 64-32; Shared-Bottom: 256-128, towers 64-32; ESMM: towers \
+256-128-64. Embedding 16, batch 4096, one epoch."""
+
+RACE = """\
+All processes live at once and work block by block in turns; a ratio is the median (least to most) over \
+the turns, each block divided by the other's of the same turn. Bare rates depend on what else the \
+machine does: compare the ratios. Peers: torch-rechub 0.9.0 and deepctr-torch 0.3.0, from arrays in \
+memory; recmtl's rate includes its own loader, from shards on disk. *Own loader*: as the library's \
+documentation trains, with a table of the million users that the log's source has; *batches cut*: \
+batches are cut for it by index, and the table holds only the users that occur on train: its best case. \
+The peers' Adam touches every row of every table at each step. torch-rechub's ESMM reads no numbers, and \
+so has smaller products. The floor is the sum of what a step cannot do without, below."""
 
 
-def write_report(
-    file: Path, steps: Mapping[str, Mapping[str, float]], profile: str,
-    rates: Mapping[str, Mapping[str, Sequence[float]]],
-) -> None:
-    """Write the page. `steps` has seconds, rows, peak_bytes a step; `rates` rows/s a block, by model."""
-    parts = [
-        "# Speed and memory on W1",
-        "`make bench` writes this page. W1: 2M impressions of 1M users in 10 Parquet files, 16 "
-        "categorical columns, 8 floats with nulls, two list columns; click 5 %, conversion 8 % of "
-        "clicks. MMoE: 4 experts of 256-128, towers 64-32; Shared-Bottom: 256-128, towers 64-32; ESMM: "
-        "towers 256-128-64. Embedding 16, batch 4096, one epoch.",
-        machine(),
-        "## Each step, all columns, lists included",
-        step_table(steps),
-        "Seconds are those of the whole step in a process of its own, libraries and files included; "
-        "the rate of training is that of the loop. Scoring reads all ten files.",
-        f"AUC on valid after the epoch: click {steps['train']['auc_valid_ctr']:.4f}, click and "
-        f"conversion {steps['train']['auc_valid_ctcvr']:.4f}.",
-        "## Training on W1a (no lists), in turns with torch-rechub",
-        *(part for model, found in rates.items() for part in (f"### {TITLES[model]}", race_table(found))),
-        "All processes live at once and train block by block in turns; a ratio is the median (least to "
-        "most) over the blocks, each divided by the peer's block of the same turn. Bare rates depend on "
-        "what else the machine does: compare the ratios. The peer's Adam touches every row of every "
-        "table at each step, so that its rate falls as tables grow. Here it has its own loader, as its "
-        "documentation trains (what a user gets); with batches cut for it from arrays in memory (its "
-        "best case: recmtl's rate includes its own loader, from shards on disk); each also with a table "
-        "of the million users that the log's source has rather than of those that occur on train. Its "
-        "ESMM reads no numbers, and so has the smaller products of the two.",
-        "## One training step, profiled (W1, fp32)",
-        profile.strip(),
-    ]
-    file.write_text("\n\n".join(parts) + "\n")
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown."""
+    body = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *body])
 
 
-def step_table(steps: Mapping[str, Mapping[str, float]]) -> str:
-    lines = ["| step | rows | seconds | rows/s | peak memory MB |", "|---|---|---|---|---|"]
-    for name, found in steps.items():
-        rate = found["rows"] / found.get("loop_seconds", found["seconds"])
-        lines.append(
-            f"| {name} | {found['rows']:,.0f} | {found['seconds']:.1f} | {rate:,.0f} "
-            f"| {found['peak_bytes'] / 1e6:,.0f} |"
-        )
-    return "\n".join(lines)
+def megabytes(count: float) -> str:
+    return f"{count / 1e6:,.0f}"
 
 
-def race_table(rates: Mapping[str, Sequence[float]]) -> str:
-    peers = [name for name in rates if not name.startswith("recmtl")]
-    lines = ["| | rows/s, median | ms a step | " + " | ".join(f"ratio to {p}" for p in peers) + " |",
-             "|---|---|---|" + "---|" * len(peers)]
-    for name, found in rates.items():
-        middle = statistics.median(found)
-        ratios = " | ".join(ratio(found, rates[peer]) for peer in peers)
-        lines.append(f"| {name} | {middle:,.0f} | {4096 / middle * 1e3:.0f} | {ratios} |")
-    return "\n".join(lines)
+def spread(values: Sequence[float], form: str = ",.0f") -> str:
+    """Median, least and most."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Median, least and most over the blocks of the same turn."""
-    found = [a / b for a, b in zip(ours, theirs, strict=True)]
-    return f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+def step_table(steps: Result) -> str:
+    head = ["step", "rows", "seconds", "rows/s", "anonymous memory, MB", "with mapped files, MB"]
+    return table(head, (
+        [name, f"{found['rows']:,}", f"{found['seconds']:.1f}",
+         f"{found['rows'] / found.get('loop_seconds', found['seconds']):,.0f}",
+         megabytes(found["anonymous"]), megabytes(found["resident"])]
+        for name, found in steps.items()
+    ))
 
 
-def machine() -> str:
-    import torch
+def preparing_table(found: Result) -> str:
+    """Each part's median seconds, of recmtl and of the peers' way."""
+    ours, theirs = found["recmtl"], found["peers"]
+    rows = []
+    for part in ("decode", "fit", "encode"):
+        own = statistics.median(turn[part]["seconds"] for turn in ours)
+        other = statistics.median(turn[part] for turn in theirs)
+        rows.append([part, f"{own:.1f}", f"{other:.1f}"])
+    peaks = [max(turn[part]["anonymous"] for turn in ours for part in turn),
+             max(turn["anonymous"] for turn in theirs)]
+    rows.append(["anonymous memory, MB", *map(megabytes, peaks)])
+    return table(["", f"recmtl, {ours[0]['decode']['rows']:,} rows",
+                  f"pandas and LabelEncoder, {theirs[0]['rows']:,} rows"], rows)
 
-    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    return (
-        f"{date.today():%d %B %Y}. {processor()}, {torch.get_num_threads()} threads, no GPU. "
-        f"Python {platform.python_version()}, {versions}."
+
+def race_table(rates: Mapping[str, Sequence[float]], resident: Mapping[str, float]) -> str:
+    """Rates and memory of each, and how many times its rate recmtl's is."""
+    ours = {name: found for name, found in rates.items() if name.startswith("recmtl")}
+    return table(
+        ["", "rows/s", "memory, MB", *(f"{name} is … times as fast" for name in ours)],
+        ([name, f"{statistics.median(found):,.0f}", megabytes(resident[name]),
+          *(spread([a / b for a, b in zip(own, found, strict=True)], ".2f") for own in ours.values())]
+         for name, found in rates.items()),
     )
 
 
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} × {names[0]}" if names else platform.processor()
+def floor_table(parts: Mapping[str, Sequence[Result]]) -> str:
+    """The parts of a floor in each precision."""
+    head = ["part of a step of MMoE", "times", *(f"{name}: ms each | rate" for name in parts)]
+    rows = []
+    for same in zip(*parts.values(), strict=True):
+        measured = [f"{p['seconds'] * 1e3:.2f} | {p['rate']:,.3g} {p['unit']}" for p in same]
+        rows.append([same[0]["name"], same[0]["times"] or "not counted", *measured])
+    sums = (sum(p["seconds"] * p["times"] for p in found) for found in parts.values())
+    rows.append(["**floor**", "", *(f"**{seconds * 1e3:.1f}** | " for seconds in sums)])
+    return table(head, rows).replace("|---" * len(head), "|---" * (2 + 2 * len(parts)), 1)
+
+
+def race_section(found: Result) -> list[str]:
+    races = found["races"]
+    figure = intervals(
+        {TITLES[model]: {name: tuple(v / 1e3 for v in (statistics.median(r), min(r), max(r)))
+                         for name, r in race["train"].items()} for model, race in races.items()},
+        "thousand rows a second", {},
+    )
+    save_figure(figure, DOCS / "images" / "bench-training.png")
+    parts = ["## Training on W1a, in turns with the floor and the peers", RACE,
+             "![Rates of training](images/bench-training.png)"]
+    for model, race in races.items():
+        parts += [f"### {TITLES[model]}", race_table(race["train"], race["resident"])]
+    first = races["mmoe"]
+    memory = {n.removesuffix(", scoring"): v for n, v in first["resident"].items()
+              if n.endswith(", scoring") or not n.startswith("recmtl")}
+    return [
+        *parts, "## Scoring W1a with MMoE, in turns",
+        "recmtl reads Parquet and writes Parquet; the peers score arrays in memory, already encoded.",
+        race_table(first["score"], memory),
+        "## The floor: this machine's rates at the shapes of a step", floor_table(first["floor"]),
+    ]
+
+
+def w1_section(found: Result) -> list[str]:
+    return [
+        "## Each step on W1a", step_table(found["steps"]),
+        "In a process of its own, libraries and files included; the rate of training is that of the "
+        "loop, in fp32. *Encode* fits vocabularies first. Scoring reads all ten files.",
+        "## Each step on W1, lists included", step_table(found["lists"]),
+        "## Decoding, fitting, encoding, beside what the peers' documentation does",
+        preparing_table(found["preparing"]),
+        "Seconds, medians of runs in turns. recmtl's *encode* fits as well and writes shards; *decode* "
+        "and *fit* are measured alone.",
+        *race_section(found),
+        "## One training step of MMoE, profiled (W1, fp32)", found["profile"].strip(),
+    ]
+
+
+def sweeps_section(found: Result) -> list[str]:
+    names = {"users": "more users in the table", "batch": "rows in a batch", "experts": "experts"}
+    kinds = [kind for kind in ("fp32", "bf16") if kind in found]
+    panels: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
+    tables = []
+    for name, title in names.items():
+        panel = panels[title] = {}
+        columns = []
+        for kind in kinds:
+            swept = found[kind][name]
+            rates = [statistics.median(r) for r in swept["rates"]]
+            panel[kind] = (swept["settings"], [r / 1e3 for r in rates])
+            columns.append([spread(r) for r in swept["rates"]])
+            if swept["floors"]:
+                panel[f"floor {kind}"] = (swept["settings"], [r / 1e3 for r in swept["floors"]])
+                columns.append([f"{a / b:.0%}" for a, b in zip(rates, swept["floors"], strict=True)])
+        swept = found[kinds[0]][name]
+        parts = ["rows/s", "of the floor"] if swept["floors"] else ["rows/s"]
+        head = [title, *(f"{kind}: {part}" for kind in kinds for part in parts)]
+        tables.append(table(head, zip((f"{s:,}" for s in swept["settings"]), *columns, strict=True)))
+    figure = lines(panels, ("", "thousand rows a second"), log=True)
+    save_figure(figure, DOCS / "images" / "bench-sweeps.png")
+    return ["## A step of MMoE as its settings grow", "![Sweeps](images/bench-sweeps.png)",
+            "Each setting in turns with the others, batches ready in memory. Users of a batch are drawn "
+            "evenly from all, so that hardly one comes twice: no cache helps.", *tables]
+
+
+def memory_section(found: Result) -> list[str]:
+    head = ["rows of the log", "users", "limit, GiB", "step", "seconds", "rows/s", "anonymous memory, MB",
+            "with mapped files, MB"]
+    rows = [
+        [f"{log['rows']:,}", f"{log['users']:,}", log["limit"] / (1 << 30) if log["limit"] else "", name,
+         f"{step['seconds']:.1f}", f"{step['rows'] / step.get('loop_seconds', step['seconds']):,.0f}",
+         megabytes(step["anonymous"]), megabytes(step["resident"])]
+        for log in found["logs"] for name, step in log["steps"].items()
+    ]
+    return ["## Larger logs, larger tables: W1a's rows repeated", table(head, rows),
+            "MMoE in bf16 where the processor has it. The most memory of each process over time. Under a "
+            "limit the system refuses more private memory, touched or not (RLIMIT_DATA)."]
+
+
+def bf16_section(found: Result) -> list[str]:
+    head = ["task", "measure on valid", "fp32", "bf16", "bf16 − fp32 (95 %)"]
+    rows = [
+        [task, name, *(f"{statistics.mean(measured[kind]):.5f}" for kind in ("fp32", "bf16")),
+         f"{measured['difference']:+.5f} ({measured['low']:+.5f} to {measured['high']:+.5f})"]
+        for task, measures in found["tasks"].items() for name, measured in measures.items()
+    ]
+    return [f"## bf16 beside fp32 on torch's operators, {len(found['seeds'])} seeds", table(head, rows),
+            f"MMoE on W1a after one epoch, means over seeds, on valid: {found['rows']:,} rows, "
+            f"{found['clicks']:,} clicks, {found['conversions']:,} conversions. Distances are to the "
+            "probabilities that the log was drawn from; divergence is Kullback and Leibler's, in nats. "
+            "Intervals: paired, over users and seeds."]
+
+
+def kill_section(found: Result) -> list[str]:
+    return ["## Killed and gone on",
+            f"{TITLES[found['model']]} on {found['rows']:,} rows, killed {len(found['places'])} times at "
+            f"random moments; runs that came to the end: {found['ended']}, each with the weights of an "
+            "undisturbed one, byte for byte. `W1=FOLDER python benchmarks/kill_train.py "
+            "benchmarks/w1a.toml OUT mmoe --after 0.1 0.6`; OUT holds W1a's shards."]
+
+
+SECTIONS: dict[str, Callable[[Result], list[str]]] = {
+    "w1": w1_section, "sweeps": sweeps_section, "memory": memory_section, "bf16": bf16_section,
+    "kill_train": kill_section,
+}
+
+
+def main() -> None:
+    page, said = ["# Speed and memory on W1", INTRODUCTION], ""
+    for name, section in SECTIONS.items():
+        file = RESULTS / f"{name}.json"
+        if not file.exists():
+            continue
+        found = json.loads(file.read_text())
+        parts = section(found)
+        if found["machine"] != said:
+            said = found["machine"]
+            parts.insert(1 if len(page) > 2 else 0, said)
+        page += parts
+    (DOCS / "benchmarks.md").write_text("\n\n".join(page) + "\n")
+
+
+if __name__ == "__main__":
+    main()

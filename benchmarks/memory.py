@@ -1,0 +1,79 @@
+"""The memory of each step as logs and tables grow, and a run of 20M rows in 1.5 GiB.
+
+    python benchmarks/memory.py [--w1 FOLDER] [--out FOLDER] [--quick]
+
+Makes logs of W1's rows, repeated, in which each user occurs equally often; ingests, encodes, trains
+MMoE on and scores each, every step in a process of its own whose memory is watched. The largest log's
+steps run under a limit of the system.
+"""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from measure import HERE, PEERS, RUNS, has_bf16, keep, make_log, step
+
+STEPS = ("ingest", "encode", "train", "score")
+LISTS = ["item_tags", "hist_items"]
+LIMIT = 3 << 29  # bytes: 1.5 GiB
+LOGS = ((1, 1_000_000), (10, 1_000_000), (6, 10_000_000))  # how often W1's rows come, users
+QUICK = ((1, 10_000), (2, 10_000))
+
+
+def make(w1: Path, folder: Path, times: int, users: int) -> int:
+    """W1's files without the lists, each `times` times over, with so many users in turns; all rows.
+
+    Nearly all users come in the nine files of train, where there are more rows than users.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    first = 0
+    for file in sorted(w1.glob("part-*.parquet")):
+        table = pq.read_table(file).drop_columns(LISTS)
+        place = table.schema.get_field_index("user_id")
+        with pq.ParquetWriter(folder / file.name, table.schema, compression="zstd") as writer:
+            for _ in range(times):
+                ids = np.arange(first, first + len(table)) % users * 0x9E3779B1 % (1 << 40)
+                writer.write_table(table.set_column(place, "user_id", pa.array(ids)))
+                first += len(table)
+    return first
+
+
+def measure(log: Path, out: Path, limit: int | None) -> dict[str, Any]:
+    """Each step on a log of its own: rows, seconds, and the most memory that it held."""
+    os.environ["W1"] = str(log)
+    shutil.rmtree(out, ignore_errors=True)
+    precision = ["--precision", "bf16"] if has_bf16() else []
+    found = {name: step(name, HERE / "w1a.toml", out, *precision, limit=limit) for name in STEPS}
+    shutil.rmtree(out)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--w1", type=Path, default=PEERS / "w1")
+    parser.add_argument("--out", type=Path, default=RUNS / "memory")
+    parser.add_argument("--quick", action="store_true", help="two small logs, to see that it works")
+    chosen = parser.parse_args()
+    w1, out = chosen.w1.absolute(), chosen.out.absolute()
+    make_log(w1)
+    found = []
+    logs = QUICK if chosen.quick else LOGS
+    for times, users in logs:
+        log = out / "log"
+        rows = make(w1, log, times, users)
+        limit = LIMIT if times == max(logs)[0] else None
+        print(f"{rows:,} rows, {users:,} users, limit {limit}", flush=True)
+        steps = measure(log, out / "run", limit)
+        found.append({"rows": rows, "users": users, "limit": limit, "steps": steps})
+        shutil.rmtree(log)
+        keep("memory", {"logs": found})
+
+
+if __name__ == "__main__":
+    main()
