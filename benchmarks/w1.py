@@ -74,9 +74,9 @@ def peers(log: Path, model: str, block: int) -> dict[str, Racer]:
     return found
 
 
-def recmtl(work: str, out: Path, model: str, block: int) -> dict[str, Racer]:
-    """In each precision."""
-    pace = [sys.executable, HERE / "paced.py", work, W1A]
+def training(out: Path, model: str, block: int) -> dict[str, Racer]:
+    """recmtl in each precision."""
+    pace = [sys.executable, HERE / "paced.py", "train", W1A]
     return {
         f"recmtl {precision}": Racer([*pace, beside(out, f"race-{precision}"), block, model, precision])
         for precision in PRECISIONS
@@ -84,7 +84,7 @@ def recmtl(work: str, out: Path, model: str, block: int) -> dict[str, Racer]:
 
 
 def scoring(out: Path, model: str, block: int) -> dict[str, Racer]:
-    """With the model that lies in `out`."""
+    """recmtl in each precision, with the model that lies in `out`."""
     found = {}
     for precision in PRECISIONS:
         folder = beside(out, f"scoring-{precision}")
@@ -103,7 +103,7 @@ def floors(out: Path, model: str) -> dict[str, Racer]:
 def race_of(log: Path, out: Path, model: str, turns: int, block: int) -> dict[str, Any]:
     """One model's training and, of MMoE, scoring: rates by turn, the most memory, the floor's parts."""
     others = peers(log, model, block)
-    racers = {**floors(out, model), **others, **recmtl("train", out, model, block)}
+    racers = {**floors(out, model), **others, **training(out, model, block)}
     rates, last = race(racers, "train", turns)
     found = {"train": rates, "floor": {n: last[n]["parts"] for n in racers if n.startswith("floor")}}
     if model == MODELS[0]:
