@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,18 +41,10 @@ class Watched:
         return found
 
 
-def watch(command: Sequence[object], limit: int | None = None) -> Watched:
-    """Run a process to its end and look at its memory meanwhile.
-
-    `limit` bytes of private writable memory, touched or not, are all that the system then gives it
-    (RLIMIT_DATA); Arrow's own allocator, which reserves a gigabyte at once, then makes way for the
-    system's. Exits with the process's own words where it fails.
-    """
-    pool = {"ARROW_DEFAULT_MEMORY_POOL": "system"} if limit else {}
-    given = partial(resource.setrlimit, resource.RLIMIT_DATA, (limit, limit)) if limit else None
+def watch(command: Sequence[object]) -> Watched:
+    """Run a process to its end and look at its memory meanwhile; exit where it fails."""
     start = time.perf_counter()
-    child = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True,
-                             env={**os.environ, **pool}, preexec_fn=given)  # noqa: PLW1509
+    child = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
     most = {"RssAnon": 0, "VmHWM": 0}
     while child.poll() is None:
         for name, held in memory(child.pid).items():
@@ -78,10 +68,13 @@ def memory(process: int) -> dict[str, int]:
 
 
 def step(
-    name: str, config: Path, out: Path, *options: object, limit: int | None = None
+    name: str, config: Path, out: Path, *options: object, under: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """One step of the pipeline in a process of its own: what step.py says, and its memory."""
-    found = watch([sys.executable, HERE / "step.py", name, config, out, *options], limit)
+    """One step of the pipeline in a process of its own: what step.py says, and its memory.
+
+    `under` is a command that limits what it is given to run.
+    """
+    found = watch([*under, sys.executable, HERE / "step.py", name, config, out, *options])
     measured = {**found.last, "anonymous": found.anonymous, "resident": found.resident}
     print(name, json.dumps(measured), flush=True)
     return measured
