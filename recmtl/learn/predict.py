@@ -40,16 +40,18 @@ def predict(
     """
     training = model.training
     model.eval()
-    pieces: dict[str, list[np.ndarray]] = {}
-    gates = GateAccumulator()
+    found: dict[str, np.ndarray] = {}  # made once: a piece a batch would break up the memory of the next
+    done, gates = 0, GateAccumulator()
     with progress.track(part.rows, "evaluate") as advance:
         for batch in part.batches():
             output: Output = model(batch)
             for task, scores in model.scores(output).items():  # type: ignore[operator]
-                pieces.setdefault(task, []).append(scores.float().cpu().numpy())
+                every = found.setdefault(task, np.empty(part.rows, dtype=np.float32))
+                every[done : done + len(batch)] = scores.float().cpu().numpy()
             gates.update(output.gates)
+            done += len(batch)
             advance(len(batch))
     model.train(training)
-    scores = {t: torch.from_numpy(np.concatenate(p)) for t, p in pieces.items()}
     gates.add_up(group.total)
-    return Predictions({t: group.joined(s).numpy() for t, s in scores.items()}, gates.summary())
+    own = {task: torch.from_numpy(every[:done]) for task, every in found.items()}
+    return Predictions({task: group.joined(s).numpy() for task, s in own.items()}, gates.summary())
