@@ -30,6 +30,7 @@ from recmtl.data.logs.table import Table
 from recmtl.data.logs.values import Value, family
 from recmtl.data.logs.view import examples_view
 from recmtl.data.query import statement
+from recmtl.data.unjoined import as_they_are
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema import Bag, Problem, Vector
 from recmtl.schema.config import expand
@@ -101,11 +102,14 @@ class Candidates:
             check_sides(db, plan)
             db.execute(statement("sources", numbers=exp.convert([0]), paths=exp.convert([source.where])))
             db.execute(examples_view(plan))
-            own = self._of_the_log(plan)
+            own, keys = self._of_the_log(plan), self.keys(source.schema.names)
             for piece in source.pieces():
-                _register(db, piece, source.where)
-                check_values(db, own)
-                yield db.sql(statement("candidates")).to_arrow_table()
+                table = None if plan.sides else as_they_are(piece, plan.values, keys, self._sizes)
+                if table is None:
+                    _register(db, piece, source.where)
+                    check_values(db, own)
+                    table = db.sql(statement("candidates")).to_arrow_table()
+                yield table
 
     def _plan(self, db: duckdb.DuckDBPyConnection, source: Source) -> Plan:
         """What is read from where. The log is empty while this and the side tables are checked."""
@@ -181,7 +185,7 @@ class Candidates:
         if wanted == "DOUBLE":
             value = values.number(table.name, name, kind, where)
         elif wanted.startswith("FLOAT"):
-            value = values.vector(table.name, name, kind, where, self._size(name))
+            value = values.vector(table.name, name, kind, where, self._sizes[name])
         elif wanted.endswith("]"):
             separator = self._separator(name) if family(kind) == "text" else None
             value = values.identities(table.name, name, kind, where, separator)
@@ -194,11 +198,11 @@ class Candidates:
             )
         return value
 
-    def _size(self, name: str) -> int:
-        return next(
-            f.size for n, f in self._fitted.features.items()
-            if isinstance(f, Vector) and name in columns_of(n, f)
-        )
+    @property
+    def _sizes(self) -> dict[str, int]:
+        """Numbers in each column of vectors."""
+        vectors = {n: f for n, f in self._fitted.features.items() if isinstance(f, Vector)}
+        return {column: f.size for name, f in vectors.items() for column in columns_of(name, f)}
 
     def _separator(self, name: str) -> str | None:
         return next((

@@ -1,7 +1,9 @@
 """Parquet files in, a folder of scores out: streamed, atomic, a score file an input file."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,25 +31,26 @@ def score_files(
     manifest = {"model": scorer.version, "rows": total, "inputs": [file.name for file in inputs]}
     manifest |= {name: value for name, value in scorer.stamp.items() if name != VERSION}
     with write_folder(out, manifest) as folder, progress.track(total, "score") as advance:
-        for number, (file, reader) in enumerate(zip(inputs, opened, strict=True)):
-            day = file.parent.name if file.parent.name.startswith("dt=") else ""
-            (folder / day).mkdir(exist_ok=True)
-            with reader:
-                target = folder / day / f"scores-{number:05d}.parquet"
-                for rows in _write(scorer.stream(_source(scorer, file, reader)), target):
+        sources = (_source(scorer, *pair) for pair in zip(inputs, opened, strict=True))
+        with closing(scorer.stream(sources)) as scored:
+            for number, batches in groupby(scored, key=itemgetter(0)):
+                day = inputs[number].parent.name
+                target = folder / (day if day.startswith("dt=") else "") / f"scores-{number:05d}.parquet"
+                target.parent.mkdir(exist_ok=True)
+                for rows in _write((batch for _, batch in batches), target):
                     advance(rows)
     return out
 
 
-def _write(tables: Iterator[pa.Table], file: Path) -> Iterator[int]:
-    """Write tables as they come; yields how many rows each has. There is at least one."""
-    first = next(tables)
-    with pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
-        writer.write_table(first)
-        yield first.num_rows
-        for table in tables:
-            writer.write_table(table)
-            yield table.num_rows
+def _write(batches: Iterator[pa.RecordBatch], file: Path) -> Iterator[int]:
+    """Write what comes as it comes; yields how many rows each has. There is at least one."""
+    first = next(batches)
+    # of numbers there would be as many words as rows, or nearly so
+    words = [field.name for field in first.schema if pa.types.is_string(field.type)]
+    with pq.ParquetWriter(file, first.schema, compression="zstd", use_dictionary=words) as writer:
+        for batch in chain([first], batches):
+            writer.write_batch(batch)
+            yield batch.num_rows
 
 
 def _source(scorer: Scorer, file: Path, reader: pq.ParquetFile) -> Source:
@@ -65,7 +68,7 @@ def _tables(
     file: Path, reader: pq.ParquetFile, schema: pa.Schema, of_folders: Mapping[str, str | None]
 ) -> Iterator[pa.Table]:
     own = [name for name in schema.names if name not in of_folders]
-    with _readable(file):
+    with reader, _readable(file):
         for batch in reader.iter_batches(PIECE, columns=own):
             table = pa.Table.from_batches([batch])
             for name, value in of_folders.items():

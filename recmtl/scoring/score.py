@@ -1,6 +1,6 @@
 """Rows as a log has them in; their keys, a score per task and the model's version out."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,14 @@ from recmtl.data.rates.opened import Rates
 from recmtl.data.rates.states import rated
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
+from recmtl.kernels import keep_freed_memory
+from recmtl.scoring.cores import on_each_core
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BATCH = 16384  # rows: the same scores whatever the size, so that memory decides
-PIECE = 4 * BATCH  # rows that are read and joined at a time
+BATCH = 8192  # rows that a core scores at a time: what is between its layers stays near it
+PIECE = 8 * BATCH  # rows that are read and joined at a time
 VERSION = "model_version"
 RATES_DAY = "rates_day"
 
@@ -73,21 +75,32 @@ class Scorer:
         Raises RecmtlError naming a column that is missing, of another type, or has a value that does
         not fit.
         """
-        pieces = [
-            self.bundle.score(self._whole(table.slice(start, BATCH)), self.half)
-            for start in range(0, max(table.num_rows, 1), BATCH)
-        ]
+        pieces = [self.bundle.score(part, self.half) for part in _parts(self._whole(table))]
         return {task: np.concatenate([p[task] for p in pieces]) for task in self.tasks}
 
-    def stream(self, source: Source) -> Iterator[pa.Table]:
-        """Score raw rows or examples: keys, a float a task and the version, a table a piece."""
-        for table in self._candidates.read(source):
-            scores = self.score(table)
-            yield pa.table({
-                **{key: table[key] for key in self._candidates.keys(table.column_names)},
-                **{task: pa.array(scores[task]) for task in self.tasks},
-                **{n: pa.repeat(pa.scalar(v), table.num_rows) for n, v in self.stamp.items()},
-            })
+    def stream(self, sources: Iterable[Source]) -> Generator[tuple[int, pa.RecordBatch]]:
+        """Score raw rows or examples: the number of their source, and keys, a float a task and the stamp.
+
+        At least one piece a source, in their order.
+        """
+        keep_freed_memory()
+        yield from on_each_core(self._scored, self._read(sources))
+
+    def _read(self, sources: Iterable[Source]) -> Iterator[tuple[int, pa.Table]]:
+        for number, source in enumerate(sources):
+            for table in self._candidates.read(source):
+                for part in _parts(self._whole(table)):
+                    yield number, part
+
+    def _scored(self, read: tuple[int, pa.Table]) -> tuple[int, pa.RecordBatch]:
+        number, table = read
+        scores = self.bundle.score(table, self.half)
+        columns = {
+            **{key: table[key].combine_chunks() for key in self._candidates.keys(table.column_names)},
+            **{task: pa.array(scores[task]) for task in self.tasks},
+            **{name: pa.repeat(pa.scalar(v), table.num_rows) for name, v in self.stamp.items()},
+        }
+        return number, pa.RecordBatch.from_pydict(columns)
 
     @property
     def stamp(self) -> dict[str, str]:
@@ -103,7 +116,7 @@ class Scorer:
         table = _arrow(frame[self.reads([str(name) for name in frame.columns])])
         starts = range(0, table.num_rows, PIECE)
         source = Source("the frame", table.schema, (table.slice(s, PIECE) for s in starts))
-        scored = pa.concat_tables([t.select(self.tasks) for t in self.stream(source)])
+        scored = pa.Table.from_batches(batch.select(self.tasks) for _, batch in self.stream([source]))
         out = frame[self._candidates.keys(table.column_names)].copy()
         for task in self.tasks:
             out[task] = scored[task].to_numpy()
@@ -131,6 +144,11 @@ class Scorer:
             raise RecmtlError(f"no column {missing[0]!r}, which the model's rates are joined by",
                               where="the table to score", found=", ".join(table.column_names))
         return self.lookup.add(table)
+
+
+def _parts(table: pa.Table) -> Iterator[pa.Table]:
+    """At least one, of BATCH rows at most."""
+    return (table.slice(start, BATCH) for start in range(0, max(table.num_rows, 1), BATCH))
 
 
 def _rooted(experiment: Experiment, root: Path | None) -> Experiment:
