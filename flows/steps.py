@@ -17,6 +17,7 @@ from recmtl.experiment import Experiment
 from .report import show, show_champion
 
 Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["fp32", "bf16"]
 
 
 def folder_of(config: str, out: str | None) -> Path:
@@ -68,7 +69,9 @@ def promote(config: str, out: Path, report: dict[str, Any]) -> str:
 
 @task(name="score", cache_policy=NO_CACHE)
 def score(
-    model: str, inputs: str, out: Path, device: Device, rates: str | None = None, root: str | None = None
+    model: str, inputs: str, out: Path, device: Device, rates: str | None = None,
+    root: str | None = None, precision: Precision = "fp32",
 ) -> Path:
     """A score per task for every input row."""
-    return pipeline.score(model, inputs, out, pipeline.Options(device=device, rates=rates, root=root))
+    options = pipeline.Options(device=device, rates=rates, root=root, precision=precision)
+    return pipeline.score(model, inputs, out, options)

@@ -6,7 +6,7 @@ again, so that a bundle that would score differently here is refused rather than
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,17 @@ TOLERANCE = 1e-4  # another processor sums in another order; a wrong table is of
 
 @dataclass(frozen=True)
 class Bundle:
-    """What scoring needs: which model of which experiment, its encoder, and its weights."""
+    """What scoring needs: which model of which experiment, its encoder, and its weights.
+
+    With `half` it scores under autocast to bf16.
+    """
 
     experiment: Experiment
     model_name: str
     seed: int
     encoder: Encoder
     model: MultiTask
+    half: bool = False
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -80,13 +84,17 @@ class Bundle:
         bundle.model.to(device)
         return bundle
 
+    def in_bf16(self) -> "Bundle":
+        """The same with its layers in bf16."""
+        return replace(self, model=self.model.with_bf16_layers(), half=True)
+
     @torch.inference_mode()
-    def score(self, table: pa.Table, half: bool = False) -> dict[str, np.ndarray]:
-        """Score rows of the encoder's columns: task → (N,) float32; `half`: layers in bf16."""
+    def score(self, table: pa.Table) -> dict[str, np.ndarray]:
+        """Score rows of the encoder's columns: task → (N,) float32."""
         self.model.eval()
         device = next(self.model.parameters()).device
         batch = to_batch(self.encoder.encode(table)).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
             output = self.model(batch)
         scores = self.model.scores(output)
         return {task: scores[task].float().cpu().numpy() for task in self.tasks}

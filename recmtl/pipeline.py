@@ -197,7 +197,7 @@ def load_scorer(model: str, options: Options = DEFAULTS) -> "Scorer":
         raise RecmtlError("is no folder", where=f"root {root}", expected="where the model's file lay")
     folder, version = _fetch(model)
     scorer = Scorer.load(folder, pick_device(options.device), version, root, rates)
-    return replace(scorer, half=options.precision == "bf16")
+    return replace(scorer, bundle=scorer.bundle.in_bf16()) if options.precision == "bf16" else scorer
 
 
 def _experiment(config: Config) -> Experiment:

@@ -1,4 +1,4 @@
-"""Rows to score that need no SQL: what the encoder reads as it lies there, of rows that nothing is joined to."""
+"""Rows to score that need no SQL: nothing is joined to them, and the encoder reads them as they are."""
 
 from collections.abc import Iterable, Mapping
 
@@ -28,7 +28,7 @@ def as_they_are(
 
 
 def _plain(column: pa.ChunkedArray, kind: str, size: int | None) -> bool:
-    """Whether the encoder reads the column as a value of this DuckDB type, with nothing to complain of."""
+    """Whether the encoder reads the column as values of this DuckDB type, none of them bad."""
     of = column.type
     if kind == "FLOAT[]":
         is_vector = pa.types.is_list(of) and pa.types.is_floating(of.value_type)

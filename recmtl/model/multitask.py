@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,6 +39,16 @@ class MultiTask(nn.Module):
             penalties=shared.penalties,
             details={**shared.views, **shared.details} if details else {},
         )
+
+    def with_bf16_layers(self) -> "MultiTask":
+        """A copy over the same tables, for use under autocast: no weight is cast again at each batch.
+
+        What makes the logits stays in fp32, as in training.
+        """
+        half = deepcopy(self, {id(self.embedding): self.embedding})
+        for layers in (half.sharing, *(tower.hidden for tower in half.towers.values())):
+            layers.to(torch.bfloat16)
+        return half
 
     def scores(self, output: Output) -> dict[str, Tensor]:
         """Each task's score (B,): a probability, or a prediction in the label's unit.

@@ -1,4 +1,4 @@
-"""Items in, results out in the same order: read ahead in one thread, each worked on by one core of several."""
+"""Items in, results out in the same order: one thread reads them, each core works on one of its own."""
 
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +17,8 @@ AHEAD = 2  # items a core that are read, or done and not taken yet
 def on_each_core(work: Callable[[T], R], items: Iterator[T]) -> Generator[R]:
     """work(item) for each item, as many at a time as torch has threads; each of them has one.
 
-    Two items on two cores take less time than one on both after the other: none waits for the other at the
-    end of every loop, and who reads and writes between them holds up one core alone.
+    Two items on two cores take less time than each on both, one after the other: no core waits for
+    another at the end of every loop, also where one of them reads or writes meanwhile.
 
     What `items` or `work` raises is raised here, after the results of the items before.
     """

@@ -33,14 +33,12 @@ class Scorer:
     """A loaded bundle. `root` is what relative paths of side tables are relative to, if anything.
 
     `lookup` gives the rates of a day to rows that come with their keys, where the model reads any.
-    With `half` the model's layers are in bf16.
     """
 
     bundle: Bundle
     version: str = ""
     root: Path | None = None
     lookup: Lookup | None = None
-    half: bool = False
 
     @classmethod
     def load(
@@ -75,7 +73,7 @@ class Scorer:
         Raises RecmtlError naming a column that is missing, of another type, or has a value that does
         not fit.
         """
-        pieces = [self.bundle.score(part, self.half) for part in _parts(self._whole(table))]
+        pieces = [self.bundle.score(part) for part in _parts(self._whole(table))]
         return {task: np.concatenate([p[task] for p in pieces]) for task in self.tasks}
 
     def stream(self, sources: Iterable[Source]) -> Generator[tuple[int, pa.RecordBatch]]:
@@ -94,7 +92,7 @@ class Scorer:
 
     def _scored(self, read: tuple[int, pa.Table]) -> tuple[int, pa.RecordBatch]:
         number, table = read
-        scores = self.bundle.score(table, self.half)
+        scores = self.bundle.score(table)
         columns = {
             **{key: table[key].combine_chunks() for key in self._candidates.keys(table.column_names)},
             **{task: pa.array(scores[task]) for task in self.tasks},

@@ -33,8 +33,9 @@ class MultiGateExperts(SharingModule):
         for same in _by_view(embedded.views, self.gates):
             x = embedded.views[same[0]]
             weights = torch.cat([self.gates[task].get_parameter("weight") for task in same])
-            logits = F.linear(x, weights).view(len(x), len(same), len(weights) // len(same))
-            gate = logits.float().softmax(-1)  # (B, T, K)
+            # impressions lie side by side, as products and softmax of few columns take many times longer
+            logits = F.linear(weights, x).view(len(same), len(weights) // len(same), len(x))
+            gate = logits.float().softmax(1).permute(2, 0, 1).contiguous()  # (B, T, K)
             gates |= zip(same, gate.unbind(1), strict=True)
             views |= zip(same, self.experts(x, gate), strict=True)
         order = tuple(self.gates)
