@@ -2,39 +2,43 @@
 
     python paced.py train|score CONFIG OUT STEPS MODEL PRECISION
 
-Prints "ready", then for each line on standard input does STEPS batches and prints {"rows", "seconds"}.
-It is `recmtl.pipeline` itself with a progress bar that waits: loader included in training; in scoring,
-with OUT's model of that name, Parquet in and Parquet out.
+Prints "ready", then for each line on standard input does a block and prints {"rows", "seconds"}. Training
+is `recmtl.pipeline` itself with a progress bar that waits after STEPS batches, loader included. Scoring
+takes OUT's model of that name and a file of the log, and makes a file of scores.
 """
 
 import json
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
-from step import STEPS, options_of, with_precision
+from step import options_of, with_precision
 
+from recmtl import pipeline
 from recmtl.experiment import Experiment
+from recmtl.folder import read_manifest
 from recmtl.progress import Progress
-
-WHAT = {"train": "epoch", "score": "score"}  # the bar that is held
+from recmtl.scoring import score_files
 
 
 class Paced(Progress):
-    """Waits for a line before the first batch and after every `rows` rows."""
+    """Waits for a line before the first batch of an epoch and after every `rows` rows."""
 
-    def __init__(self, what: str, rows: int) -> None:
+    def __init__(self, rows: int) -> None:
         super().__init__(visible=False)
-        self.what, self.block = what, rows
+        self.block = rows
         self.rows = 0
         self.start = 0.0
 
     @contextmanager
     def track(self, total: int | None, what: str) -> Iterator[Callable[[int], None]]:
-        if not what.startswith(self.what):
+        if not what.startswith("epoch"):
             yield lambda n: None
             return
         print("ready", flush=True)
@@ -55,12 +59,28 @@ class Paced(Progress):
         self.start = time.perf_counter()
 
 
+def score(model: Path, options: pipeline.Options) -> None:
+    """A file of the log for each line."""
+    scorer = pipeline.load_scorer(str(model), options)
+    logs = cycle(sorted(Path(os.environ["W1"]).glob("part-*.parquet")))
+    print("ready", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for _, log in zip(sys.stdin, logs, strict=False):
+            start = time.perf_counter()
+            scores = score_files(scorer, [log], Path(folder) / "scores")
+            seconds = time.perf_counter() - start
+            print(json.dumps({"rows": read_manifest(scores)["rows"], "seconds": seconds}), flush=True)
+
+
 def main() -> None:
     name, config, out, steps, model, precision = sys.argv[1:]
+    options = options_of(model, precision)
+    if name == "score":
+        score(Path(out) / "models" / model / "seed-1", options)
+        return
     experiment = with_precision(Experiment.read(Path(config)), precision)
-    paced = Paced(WHAT[name], int(steps) * experiment.train.batch_size)
-    options = replace(options_of(model, precision), progress=paced)
-    STEPS[name](experiment, Path(out), options)
+    paced = Paced(int(steps) * experiment.train.batch_size)
+    pipeline.train(experiment, Path(out), replace(options, progress=paced))
 
 
 if __name__ == "__main__":

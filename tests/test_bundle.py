@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from recmtl.bundle import Bundle
@@ -32,6 +34,19 @@ def test_save_and_load_give_equal_scores(bundle: Path, finished: Path, tmp_path:
         np.testing.assert_array_equal(before[task], after[task])
     assert (second.model_name, second.seed) == ("esmm", 1)
     assert second.experiment.digest == first.experiment.digest
+
+
+def test_layers_in_bf16_are_a_copy_over_the_same_tables(bundle: Path, finished: Path) -> None:
+    whole = Bundle.load(bundle)
+    rows = pq.read_table(finished / "out/examples/dt=2024-01-04")
+    before, half = whole.score(rows), whole.in_bf16()
+    assert half.model.embedding is whole.model.embedding
+    of_layers = [p for n, p in half.model.named_parameters() if "head" not in n and "tables" not in n]
+    assert {p.dtype for p in of_layers} == {torch.bfloat16}
+    cast_at_each_batch = replace(whole, half=True).score(rows)
+    for task, scores in half.score(rows).items():
+        np.testing.assert_array_equal(scores, cast_at_each_batch[task])
+        np.testing.assert_array_equal(whole.score(rows)[task], before[task])
 
 
 def test_a_bundle_holds_no_pickle(bundle: Path) -> None:

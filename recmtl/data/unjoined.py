@@ -34,7 +34,7 @@ def _plain(column: pa.ChunkedArray, kind: str, size: int | None) -> bool:
         is_vector = pa.types.is_list(of) and pa.types.is_floating(of.value_type)
         return is_vector and not _any(pc.not_equal(pc.list_value_length(column), size))
     if kind == "DOUBLE":
-        return _is_whole(of) or (pa.types.is_floating(of) and not _any(pc.is_inf(column)))
+        return pa.types.is_integer(of) or (pa.types.is_floating(of) and not _any(pc.is_inf(column)))
     if kind.endswith("[]"):
         return _is_text(of) or (pa.types.is_list(of) and _is_id(of.value_type, kind.removesuffix("[]")))
     return _is_id(of, kind)

@@ -76,9 +76,10 @@ def test_steps_hand_on_what_the_command_line_takes(
         monkeypatch.setattr(pipeline, name, lambda *given: heard.append(given[-1]) or Path("made"))
     config, out = str(write_problem(tmp_path)), str(tmp_path / "out")
     assert ingest.fn(config, out, "2026-03-11T00:00:00Z", "2026-03-01", "2026-03-02") == "made"
-    assert score.fn("model", "rows", out, "cpu", "out/rates/dt=2026-03-02") == "made"
+    rates = "out/rates/dt=2026-03-02"
+    assert score.fn("model", "rows", out, "cpu", rates, precision="bf16") == "made"
     assert heard[0].as_of == "2026-03-11T00:00:00Z" and str(heard[0].days) == "2026-03-01 to 2026-03-02"
-    assert heard[1].rates == "out/rates/dt=2026-03-02" and heard[1].device == "cpu"
+    assert heard[1].rates == rates and heard[1].device == "cpu" and heard[1].precision == "bf16"
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -1,6 +1,8 @@
 """Parquet in, score files out: as many rows, in order, whole or not at all."""
 
+import resource
 import shutil
+import signal
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +14,7 @@ import pytest
 from recmtl import pipeline
 from recmtl.errors import RecmtlError
 from recmtl.folder import read_manifest
-from recmtl.scoring import Scorer, files, score_files
+from recmtl.scoring import Scorer, files, score, score_files
 from tests import tiny_shop
 
 TASKS = ["ctr", "cvr", "ctcvr"]
@@ -38,6 +40,7 @@ def test_a_raw_log_scores_as_the_evaluation_did_piece_by_piece(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(files, "PIECE", 64)
+    monkeypatch.setattr(score, "BATCH", 24)
     score_files(
         Scorer.load(bundle, version="v"), [finished / "log" / "2024-01-03.parquet"], tmp_path / "out"
     )
@@ -78,6 +81,35 @@ def test_a_damaged_file_is_named_and_nothing_is_written(
     with pytest.raises(RecmtlError, match=r"b\.parquet"):
         pipeline.score(str(bundle), str(tmp_path / "*.parquet"), tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == [".out.lock", "a.parquet", "b.parquet"]
+
+
+def test_a_bad_value_in_the_last_rows_leaves_nothing_of_those_before(
+    bundle: Path, raw: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score, "BATCH", 16)
+    raw.to_parquet(tmp_path / "a.parquet")
+    last = raw.index == raw.index[-1]
+    raw.assign(price=np.where(last, np.inf, raw["price"])).to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(RecmtlError, match="'price' is infinite") as caught:
+        pipeline.score(str(bundle), str(tmp_path / "*.parquet"), tmp_path / "out")
+    assert "b.parquet" in str(caught.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".out.lock", "a.parquet", "b.parquet"]
+
+
+def test_a_disk_that_is_full_is_named_and_nothing_is_left(
+    finished: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score, "BATCH", 16)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 12, limit[1]))
+    try:
+        with pytest.raises(RecmtlError, match="File too large"):
+            pipeline.score(str(bundle), str(finished / "log"), tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert [p.name for p in tmp_path.iterdir()] == [".out.lock"]
 
 
 def test_a_model_of_other_features_is_refused(finished: Path, bundle: Path, tmp_path: Path) -> None:

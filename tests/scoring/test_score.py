@@ -88,6 +88,18 @@ def test_types_that_mean_the_same_score_the_same(
     same(Scorer.load(bundle).score_frame(change(raw)), evaluated)
 
 
+@pytest.mark.parametrize("change", WRITTEN_OTHERWISE.values(), ids=WRITTEN_OTHERWISE)
+def test_rows_that_need_no_join_score_as_sql_reads_them(
+    bundle: Path, raw: pd.DataFrame, change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer, joined = Scorer.load(bundle), change(raw)
+    if "age" not in joined:
+        joined = joined.merge(tiny_shop.users(), on="user", how="left")
+    direct = scorer.score_frame(joined)
+    monkeypatch.setattr("recmtl.data.candidates.as_they_are", lambda *given: None)
+    pd.testing.assert_frame_equal(direct, scorer.score_frame(joined), rtol=0, atol=1e-7)
+
+
 def test_a_column_of_the_input_wins_over_the_side_table(bundle: Path, raw: pd.DataFrame) -> None:
     scorer = Scorer.load(bundle)
     joined = raw.merge(tiny_shop.users(), on="user", how="left")
@@ -140,6 +152,15 @@ def test_what_does_not_fit_is_named(
     bundle: Path, raw: pd.DataFrame, change: Change, says: list[str]
 ) -> None:
     message = refused(bundle, change(raw))
+    assert [part for part in says if part not in message] == []
+
+
+@pytest.mark.parametrize(("change", "says"), BAD.values(), ids=BAD)
+def test_what_does_not_fit_is_named_where_nothing_is_joined(
+    bundle: Path, raw: pd.DataFrame, change: Change, says: list[str]
+) -> None:
+    users = raw[["user"]].merge(tiny_shop.users(), on="user", how="left")
+    message = refused(bundle, change(raw.assign(age=users["age"], city=users["city"])))
     assert [part for part in says if part not in message] == []
 
 
