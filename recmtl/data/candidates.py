@@ -7,7 +7,7 @@ and their order.
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,19 +97,31 @@ class Candidates:
         spill = spill_here(self._problem, self._rooted)
         limit = self._problem.data.memory_limit
         with closing(connect(limit, spill)) as db, engine_errors(source.where):
-            plan = self._plan(db, source)
-            check_values(db, plan)
-            check_sides(db, plan)
-            db.execute(statement("sources", numbers=exp.convert([0]), paths=exp.convert([source.where])))
-            db.execute(examples_view(plan))
-            own, keys = self._of_the_log(plan), self.keys(source.schema.names)
+            plan, keys, sizes = self._plan(db, source), self.keys(source.schema.names), self._sizes
+            by_sql = self._by_sql(db, plan, source.where) if plan.sides else None
             for piece in source.pieces():
-                table = None if plan.sides else as_they_are(piece, plan.values, keys, self._sizes)
+                table = None if by_sql else as_they_are(piece, plan.values, keys, sizes)
                 if table is None:
-                    _register(db, piece, source.where)
-                    check_values(db, own)
-                    table = db.sql(statement("candidates")).to_arrow_table()
+                    by_sql = by_sql or self._by_sql(db, plan, source.where)
+                    table = by_sql(piece)
                 yield table
+
+    def _by_sql(
+        self, db: duckdb.DuckDBPyConnection, plan: Plan, where: str
+    ) -> Callable[[pa.Table], pa.Table]:
+        """What joins a piece and reads it in canonical types, once its values have been checked."""
+        check_values(db, plan)
+        check_sides(db, plan)
+        db.execute(statement("sources", numbers=exp.convert([0]), paths=exp.convert([where])))
+        db.execute(examples_view(plan))
+        own = self._of_the_log(plan)
+
+        def read(piece: pa.Table) -> pa.Table:
+            _register(db, piece, where)
+            check_values(db, own)
+            return db.sql(statement("candidates")).to_arrow_table()
+
+        return read
 
     def _plan(self, db: duckdb.DuckDBPyConnection, source: Source) -> Plan:
         """What is read from where. The log is empty while this and the side tables are checked."""
