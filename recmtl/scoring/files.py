@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from recmtl.errors import RecmtlError
 from recmtl.folder import write_folder
 from recmtl.progress import SILENT, Progress
 from recmtl.scoring.score import PIECE, VERSION, Scorer
+
+GROUP = 8  # batches that are written at a time, as one row group
 
 
 def score_files(
@@ -43,14 +45,15 @@ def score_files(
 
 
 def _write(batches: Iterator[pa.RecordBatch], file: Path) -> Iterator[int]:
-    """Write what comes as it comes; yields how many rows each has. There is at least one."""
+    """Write batches, of which there is at least one, as they come; yields how many rows it has written."""
     first = next(batches)
     # of numbers there would be as many words as rows, or nearly so
     words = [field.name for field in first.schema if pa.types.is_string(field.type)]
     with pq.ParquetWriter(file, first.schema, compression="zstd", use_dictionary=words) as writer:
-        for batch in chain([first], batches):
-            writer.write_batch(batch)
-            yield batch.num_rows
+        batches = chain([first], batches)
+        while group := list(islice(batches, GROUP)):
+            writer.write_table(pa.Table.from_batches(group))
+            yield sum(batch.num_rows for batch in group)
 
 
 def _source(scorer: Scorer, file: Path, reader: pq.ParquetFile) -> Source:

@@ -47,6 +47,8 @@ def test_a_raw_log_scores_as_the_evaluation_did_piece_by_piece(
     found = read(tmp_path / "out")
     np.testing.assert_allclose(found[TASKS], evaluated, rtol=0, atol=1e-6)
     assert list(found["impression"]) == list(raw["impression"])
+    written = pq.ParquetFile(tmp_path / "out" / "scores-00000.parquet")
+    assert written.num_row_groups < len(raw) / 24
     assert set(found["model_version"]) == {"v"}
 
 
