@@ -37,6 +37,7 @@ from recmtl.schema.config import expand
 from recmtl.schema.features import columns_of
 
 _USED_BY = "the model's features"
+_Reader = Callable[[pa.Table, str], pa.Table]  # a piece and its source's name in, rows to encode out
 
 
 @dataclass(frozen=True)
@@ -88,37 +89,51 @@ class Candidates:
         wanted = dict.fromkeys([*self.keys(names), *self._columns, *joined])
         return [name for name in wanted if name in names]
 
-    def read(self, source: Source) -> Iterator[pa.Table]:
-        """A table a piece: keys and the encoder's columns, row for row.
+    def read(self, sources: Iterable[Source]) -> Iterator[tuple[int, pa.Table]]:
+        """The number of its source and a table a piece: keys and the encoder's columns, row for row.
 
-        Raises RecmtlError naming a column that is nowhere, has another type or a value that does not
-        fit, and a side table that is missing or has a key twice.
+        Side tables are read once for sources of the same columns. Raises RecmtlError naming a column that
+        is nowhere, has another type or a value that does not fit, and a side table that is missing or has
+        a key twice.
         """
         spill = spill_here(self._problem, self._rooted)
         limit = self._problem.data.memory_limit
-        with closing(connect(limit, spill)) as db, engine_errors(source.where):
-            plan, keys, sizes = self._plan(db, source), self.keys(source.schema.names), self._sizes
-            by_sql = self._by_sql(db, plan, source.where) if plan.sides else None
-            for piece in source.pieces():
-                table = None if by_sql else as_they_are(piece, plan.values, keys, sizes)
-                if table is None:
-                    by_sql = by_sql or self._by_sql(db, plan, source.where)
-                    table = by_sql(piece)
-                yield table
+        opened: tuple[object, _Reader] | None = None
+        with closing(connect(limit, spill)) as db:
+            for number, source in enumerate(sources):
+                with engine_errors(source.where):
+                    given = source.schema, tuple(source.of_folders)
+                    if opened is None or opened[0] != given:
+                        opened = given, self._reader(db, source)
+                    for piece in source.pieces():
+                        yield number, opened[1](piece, source.where)
 
-    def _by_sql(
-        self, db: duckdb.DuckDBPyConnection, plan: Plan, where: str
-    ) -> Callable[[pa.Table], pa.Table]:
+    def _reader(self, db: duckdb.DuckDBPyConnection, source: Source) -> _Reader:
+        """What reads a piece of a source with these columns; in SQL only where one needs it."""
+        plan, keys, sizes = self._plan(db, source), self.keys(source.schema.names), self._sizes
+        by_sql = self._by_sql(db, plan) if plan.sides else None
+
+        def read(piece: pa.Table, where: str) -> pa.Table:
+            nonlocal by_sql
+            table = None if by_sql else as_they_are(piece, plan.values, keys, sizes)
+            if table is None:
+                by_sql = by_sql or self._by_sql(db, plan)
+                table = by_sql(piece, where)
+            return table
+
+        return read
+
+    def _by_sql(self, db: duckdb.DuckDBPyConnection, plan: Plan) -> _Reader:
         """What joins a piece and reads it in canonical types, once its values have been checked."""
         check_values(db, plan)
         check_sides(db, plan)
-        db.execute(statement("sources", numbers=exp.convert([0]), paths=exp.convert([where])))
-        db.execute(examples_view(plan))
-        own = self._of_the_log(plan)
+        own, view = self._of_the_log(plan), examples_view(plan)
 
-        def read(piece: pa.Table) -> pa.Table:
+        def read(piece: pa.Table, where: str) -> pa.Table:
             _register(db, piece, where)
             check_values(db, own)
+            db.execute(statement("sources", numbers=exp.convert([0]), paths=exp.convert([where])))
+            db.execute(view)
             return db.sql(statement("candidates")).to_arrow_table()
 
         return read

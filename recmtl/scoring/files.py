@@ -45,7 +45,7 @@ def score_files(
 
 
 def _write(batches: Iterator[pa.RecordBatch], file: Path) -> Iterator[int]:
-    """Write batches, of which there is at least one, as they come; yields how many rows it has written."""
+    """Write batches as they come, of which there is at least one; yields how many rows are written."""
     first = next(batches)
     # of numbers there would be as many words as rows, or nearly so
     words = [field.name for field in first.schema if pa.types.is_string(field.type)]

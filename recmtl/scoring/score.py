@@ -85,10 +85,9 @@ class Scorer:
         yield from on_each_core(self._scored, self._read(sources))
 
     def _read(self, sources: Iterable[Source]) -> Iterator[tuple[int, pa.Table]]:
-        for number, source in enumerate(sources):
-            for table in self._candidates.read(source):
-                for part in _parts(self._whole(table)):
-                    yield number, part
+        for number, table in self._candidates.read(sources):
+            for part in _parts(self._whole(table)):
+                yield number, part
 
     def _scored(self, read: tuple[int, pa.Table]) -> tuple[int, pa.RecordBatch]:
         number, table = read

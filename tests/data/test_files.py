@@ -169,7 +169,7 @@ def test_a_log_and_its_side_table_in_a_store(
     assert SECRET not in text and os.environ["AWS_ENDPOINT_URL"] not in text
     encoder = Encoder.fit(made, Examples.open(tmp_path / "out"), 4)
     table = pa.table({"user": [1, 5]})
-    (scored,) = Candidates(made, encoder, rooted=False).read(Source("rows", table.schema, [table]))
+    ((_, scored),) = Candidates(made, encoder, rooted=False).read([Source("rows", table.schema, [table])])
     assert scored["age"].to_pylist() == [30.0, None]
 
 

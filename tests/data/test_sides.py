@@ -88,7 +88,7 @@ def test_rows_that_where_leaves_out_hold_at_no_time(root: Path) -> None:
     assert [level for (level,) in rows(root / "out", "level")] == levels
     encoder = Encoder.fit(one, Examples.open(root / "out"), 4)
     table = pa.table({"user": LOG["user"], "t": LOG["t"]})
-    (scored,) = Candidates(one, encoder).read(Source("rows", table.schema, [table]))
+    ((_, scored),) = Candidates(one, encoder).read([Source("rows", table.schema, [table])])
     assert scored["level"].to_pylist() == levels
 
 
@@ -195,13 +195,13 @@ def test_scoring_meets_the_rows_time_or_the_latest_row(root: Path) -> None:
     candidates = Candidates(one, Encoder.fit(one, Examples.open(root / "out"), 4))
     assert candidates.reads(["user", "t", "y"]) == ["user", "t"]
     timed = pa.table({name: LOG[name] for name in ("user", "t")})
-    (found,) = candidates.read(Source("rows", timed.schema, [timed]))
+    ((_, found),) = candidates.read([Source("rows", timed.schema, [timed])])
     assert found["level"].to_pylist() == [None, "new", "new", "gold", "new", None, None]
     bare = timed.select(["user"])
-    (found,) = candidates.read(Source("rows", bare.schema, [bare]))
+    ((_, found),) = candidates.read([Source("rows", bare.schema, [bare])])
     assert found["level"].to_pylist() == [*["gold"] * 4, "new", None, None]
     untimed = pa.table({"user": [1, 1], "t": pa.array([None, MIDNIGHT])})
-    (found,) = candidates.read(Source("rows", untimed.schema, [untimed]))
+    ((_, found),) = candidates.read([Source("rows", untimed.schema, [untimed])])
     assert found["level"].to_pylist() == [None, "new"]
 
 
