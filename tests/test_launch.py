@@ -18,6 +18,9 @@ from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
 from recmtl.folder import read_manifest
 from recmtl.launch import launch, speaks
+from recmtl.learn import resume
+from recmtl.learn.group import Group
+from recmtl.learn.resume import Checkpoints
 from recmtl.pipeline import Options
 from tests import tiny_shop
 
@@ -34,9 +37,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "two.toml").write_text(text.replace("[train]", "[train]\nprocesses = 2"))
     for step in (pipeline.ingest, pipeline.encode):
         step(folder / "one.toml", folder / "one", QUIET)
-    (folder / "two").mkdir()
-    for made in ("examples", "contract", "encoder", "shards"):
-        (folder / "two" / made).symlink_to(folder / "one" / made)
+    for name in ("two", "killed"):
+        (folder / name).mkdir()
+        for made in ("examples", "contract", "encoder", "shards"):
+            (folder / name / made).symlink_to(folder / "one" / made)
     return folder
 
 
@@ -94,6 +98,45 @@ def test_a_killed_process_ends_the_run_with_an_error_and_the_next_one_goes_on(sh
     assert not (shop / "two" / "models" / "esmm" / "seed-1").exists()
     standing = read_manifest(checkpoint)["standing"]
     assert (standing["epoch"], standing["steps"]) > (1, 0)
+
+
+def train_until_killed(config: Path, out: Path, steps: int) -> None:
+    """Train with a checkpoint a step; the second process is killed after so many, before the next."""
+    resume.COST = float("inf")
+    due, taken = Checkpoints.due, [0]
+
+    def counted(keep: Checkpoints, *group: Group) -> bool:
+        taken[0] += 1
+        if os.environ["RANK"] == "1" and taken[0] == steps:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return due(keep, *group)
+
+    Checkpoints.due = counted  # type: ignore[method-assign, assignment]
+    pipeline.train(config, out, QUIET)
+
+
+def assert_resumes(config: Path, out: Path, steps: int, whole: Path) -> None:
+    """Killed in this step of epoch 2, it goes on from the one before, to the run that was not killed."""
+    with pytest.raises(RecmtlError, match="killed by signal 9") as error:
+        launch(partial(train_until_killed, config, out, steps), 2, out)
+    assert "goes on from the last checkpoint" in str(error.value)
+    run = out / "models" / "mmoe"
+    standing = read_manifest(run / ".seed-1.resume" / "checkpoint")["standing"]
+    assert (standing["epoch"], standing["steps"]) == (2, 1)
+    assert not (run / "seed-1").exists()
+    (resumed,) = pipeline.train(config, out, QUIET)
+    weights = [load_file(folder / "bundle" / "weights.safetensors") for folder in (whole, resumed)]
+    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+    curves = [[e["metrics"] for e in read_manifest(folder)["epochs"]] for folder in (whole, resumed)]
+    assert curves[0] == curves[1]
+
+
+def test_after_a_kill_the_processes_go_on_to_the_same_weights(shop: Path) -> None:
+    text = (shop / "two.toml").read_text()
+    config = shop / "often.toml"
+    config.write_text(text.replace("[train]", "[train]\ncheckpoint_steps = 1"))
+    (whole,) = pipeline.train(shop / "two.toml", shop / "two", QUIET)
+    assert_resumes(config, shop / "killed", 4, whole)  # of two steps an epoch
 
 
 def fail(error: Exception) -> None:

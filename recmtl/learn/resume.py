@@ -130,9 +130,10 @@ def _random(group: Group) -> dict[str, Tensor]:
 
 
 def _seed_again(found: Mapping[str, Tensor], group: Group) -> None:
-    torch.set_rng_state(found["random/cpu"][group.rank].cpu())
+    # Copies: of a view that begins inside its storage torch (2.13) refuses the state, or dies of it.
+    torch.set_rng_state(found["random/cpu"][group.rank].cpu().clone())
     if "random/cuda" in found and torch.cuda.is_available():
-        torch.cuda.set_rng_state(found["random/cuda"][group.rank].cpu())
+        torch.cuda.set_rng_state(found["random/cuda"][group.rank].cpu().clone())
 
 
 def _put_back(
