@@ -8,6 +8,7 @@ VENV       := .venv
 BIN        := $(VENV)/bin
 STAMP      := $(VENV)/.installed
 SPARK      := $(VENV)/.spark
+SHARDED    := $(VENV)/.sharded
 PIP        := $(BIN)/python -m pip --disable-pip-version-check
 
 # The public logs, where a folder of them lies beside the checkout.
@@ -41,13 +42,13 @@ endef
 # Every test that ingests, on Spark and compared with DuckDB; what these rooms' tests read is no log.
 ON_SPARK := -p tests.engines.plugin $(foreach room,evaluate learn model page schema,--ignore tests/$(room))
 
-test: $(STAMP) $(SPARK)
+test: $(STAMP) $(SPARK) $(SHARDED)
 	$(call tests,$(TESTS))
 
 test-spark: $(STAMP) $(SPARK)
 	$(call tests,$(ON_SPARK) $(TESTS))
 
-test-all: $(STAMP) $(SPARK)
+test-all: $(STAMP) $(SPARK) $(SHARDED)
 	$(call tests,-m "")
 	$(call tests,$(ON_SPARK))
 
@@ -79,6 +80,15 @@ $(STAMP): pyproject.toml constraints.txt
 $(SPARK): $(STAMP)
 	@echo "Installing Spark for the tests that compare engines: once, a minute or two"
 	@$(PIP) install -qq -c constraints.txt -e '.[dev,spark]'
+	@touch $@
+
+# TorchRec for the CPU, 45 MB. Its own requirement, FBGEMM for CUDA, would take the place of that for the CPU:
+# hence --no-deps, and what it imports by name. Where there is no build of it, its tests are passed over.
+TORCHREC := torchrec fbgemm-gpu-cpu tensordict pyvers pyre-extensions typing-inspect mypy-extensions
+
+$(SHARDED): $(STAMP)
+	@$(PIP) install -qq --no-deps -c constraints.txt $(TORCHREC) || \
+	  echo "No TorchRec for this machine: the tests of sharded tables are passed over" >&2
 	@touch $@
 
 clean:

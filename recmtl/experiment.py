@@ -65,6 +65,18 @@ class Experiment(Problem):
         return self
 
     @model_validator(mode="after")
+    def _tables_can_be_sharded(self) -> "Experiment":
+        widths: dict[str, int | None] = {"embedding.width": self.embedding.width}
+        widths |= {f"features.{n}.width": getattr(f, "width", None) for n, f in self.features.items()}
+        odd = {key: width for key, width in widths.items() if width and width % 4}
+        if self.train.sharded_tables and odd:
+            key, width = next(iter(odd.items()))
+            raise ValueError(
+                f"train.sharded_tables: {key} = {width}; TorchRec takes widths that are multiples of 4"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _monitor_is_reported(self) -> "Experiment":
         metric, task = self.train.monitored
         if task not in self.tasks:

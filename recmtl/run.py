@@ -5,8 +5,9 @@ The folder holds the bundle, the scores of valid, the epochs and what the gates 
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,16 @@ from recmtl.evaluate.gates import gate_heat_map
 from recmtl.experiment import Experiment
 from recmtl.folder import digest, file_digest, is_current, locked, read_manifest, write_folder
 from recmtl.kernels import engine, give_freed_memory_back
+from recmtl.learn.checkpoint import map_weights
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.fit import Parts, fit
 from recmtl.learn.group import Group, join
 from recmtl.learn.predict import Predictions, predict
 from recmtl.learn.resume import Checkpoints
+from recmtl.learn.sharded.tables import ShardedTables
 from recmtl.learn.step import Objective
 from recmtl.learn.tasks import statistics
+from recmtl.model.embedding import MakeTables, WholeTables
 from recmtl.model.multitask import MultiTask, build_model, parameter_count
 from recmtl.page import save_figure
 from recmtl.progress import SILENT, Progress
@@ -126,7 +130,7 @@ def train_run(
     with sums_in_order(run.experiment.train.deterministic and device.startswith("cuda")):
         if not group.first:
             if group.agreed(False):
-                training.along()
+                training.train(lambda epoch: None, SILENT)
             return
         with locked(run.folder):
             if group.agreed(not is_current(run.folder, key)):
@@ -143,32 +147,33 @@ class _Training:
     group: Group
 
     def write(self, listen: Callable[[Epoch], None], progress: Progress) -> None:
+        """Train, and write the run's folder: what the first process does."""
         run, prepared = self.run, self.prepared
-        model, fitting = self._fit(progress)
         manifest: dict[str, Any] = {
             "key": run.key(prepared.digest), "model": run.model, "seed": run.seed, "epochs": [],
-            "device": self.device, "kernels": engine(self.device), "parameters": parameter_count(model),
+            "device": self.device, "kernels": engine(self.device),
         }
+
+        def heard(epoch: Epoch) -> None:
+            manifest["epochs"].append(epoch.to_json())
+            listen(epoch)
+
         with write_folder(run.folder, manifest) as folder:
-            for epoch in fitting:
-                manifest["epochs"].append(epoch.to_json())
-                listen(epoch)
-            valid = Loader(Shards.open(prepared.shards / "valid"), run.evaluated, device=self.device)
-            save_predictions(predict(model, valid, progress), folder, "valid", run.title)
+            model, predictions = self.train(heard, progress)
+            manifest["parameters"] = parameter_count(model)
+            save_predictions(predictions, folder, "valid", run.title)
+            del model  # its weights are in the file that the bundle is made from
             give_freed_memory_back()
-            _save_bundle(run, model.to("cpu"), prepared, folder)
+            _save_bundle(run, self._keep().best, prepared, folder)
         shutil.rmtree(run.checkpoints)
 
-    def along(self) -> None:
-        """Train with the others, without a word."""
-        _, fitting = self._fit(SILENT)
-        for _ in fitting:
-            pass
-
-    def _fit(self, progress: Progress) -> tuple[MultiTask, Iterator[Epoch]]:
+    def train(
+        self, listen: Callable[[Epoch], None], progress: Progress
+    ) -> tuple[MultiTask, Predictions]:
+        """The model with its best weights, and what it predicts on valid; all of a group do this."""
         run, group, settings = self.run, self.group, self.run.experiment.train
         train, valid = (Shards.open(self.prepared.shards / part) for part in ("train", "valid"))
-        model, objective = _model(run, train)
+        model, objective = _model(run, train, self._make_tables())
         model.to(self.device)
         if not group.first:
             seed_everything(run.seed, "dropout", group.rank)  # each drops other units of other rows
@@ -178,18 +183,30 @@ class _Training:
             Loader(valid, run.evaluated, device=self.device, part=share),
             _labels(valid), group,
         )
-        keep = Checkpoints(run.checkpoints, run.key(self.prepared.digest), settings.checkpoint_steps)
-        return model, fit(model, parts, objective, settings, keep, progress)
+        for epoch in fit(model, parts, objective, settings, self._keep(), progress):
+            listen(epoch)
+        return model, predict(model, parts.valid, progress, group)
+
+    def _keep(self) -> Checkpoints:
+        run = self.run
+        every = run.experiment.train.checkpoint_steps
+        return Checkpoints(run.checkpoints, run.key(self.prepared.digest), every)
+
+    def _make_tables(self) -> MakeTables:
+        settings = self.run.experiment.train
+        if not settings.sharded_tables or self.group.size == 1:
+            return WholeTables
+        return partial(ShardedTables, config=settings, device=self.device)
 
 
-def _model(run: Run, train: Shards) -> tuple[MultiTask, Objective]:
+def _model(run: Run, train: Shards, make_tables: MakeTables) -> tuple[MultiTask, Objective]:
     """A fresh model and what it minimises; both read each task's statistics on train."""
     experiment, config = run.experiment, run.experiment.models[run.model]
     known = statistics(experiment.tasks, _labels(train), train.weight)
     seed_everything(run.seed, "model", run.model)
     model = build_model(
         config, experiment.embedding, train.layout, experiment.tasks,
-        {task: (s.mean, s.std) for task, s in known.items()},
+        {task: (s.mean, s.std) for task, s in known.items()}, make_tables,
     )
     return model, Objective(experiment.tasks, config.loss, known)
 
@@ -224,17 +241,26 @@ def load_scores(folder: Path, part: str) -> dict[str, np.ndarray]:
     return {name: table[name].to_numpy() for name in table.column_names}
 
 
-def _save_bundle(run: Run, model: MultiTask, prepared: Prepared, folder: Path) -> None:
-    """Write the bundle with golden rows from valid: rows that no weight was fitted to."""
-    bundle = Bundle(run.experiment, run.model, run.seed, Encoder.load(prepared.encoder), model)
+def _save_bundle(run: Run, weights: Path, prepared: Prepared, folder: Path) -> None:
+    """Write the bundle with golden rows from valid: rows that no weight was fitted to.
+
+    Its model reads the file of `weights` in place: tables may be larger than this process's memory.
+    """
+    experiment, encoder = run.experiment, Encoder.load(prepared.encoder)
+    with torch.device("meta"):
+        model = build_model(
+            experiment.models[run.model], experiment.embedding, encoder.layout, experiment.tasks
+        )
+    map_weights(model, weights)
+    bundle = Bundle(experiment, run.model, run.seed, encoder, model)
     examples = Examples.open(prepared.examples)
-    query = examples.select(run.experiment.data.split, "valid", list(bundle.encoder.columns))
+    query = examples.select(experiment.data.split, "valid", list(encoder.columns))
     with connect() as connection:
         golden = connection.sql(f"{query} LIMIT {GOLDEN_ROWS}").to_arrow_table()
     manifest: dict[str, Any] = {"model": run.model, "seed": run.seed}
     with write_folder(folder / "bundle", manifest) as made:
         bundle.save(made, golden)
-        if examples.rated(bundle.encoder.columns):
+        if examples.rated(encoder.columns):
             examples.rates.save_last(made / "rates")
         # Scores are stamped with the manifest's digest: other weights may have files of the same size.
         manifest["weights"] = file_digest(made / "weights.safetensors")

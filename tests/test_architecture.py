@@ -104,6 +104,12 @@ def test_spark_lives_in_one_folder(file: Path) -> None:
 
 
 @each_file
+def test_torchrec_lives_in_one_file(file: Path) -> None:
+    found = [line for name, line in imports(file) if name.split(".")[0] in ("torchrec", "fbgemm_gpu")]
+    assert not found or module(file) == "recmtl.learn.sharded.collection"
+
+
+@each_file
 def test_files_hold_one_idea(file: Path) -> None:
     lines = len(file.read_text().splitlines())
     assert lines <= 300

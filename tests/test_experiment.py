@@ -155,6 +155,15 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"train__monitor": "pcoc_valid/ctr"}, "neither high nor low"),
     ({"train__monitor": "auc/ctr"}, "the form is METRIC_valid/TASK"),
     ({"train__seeds": []}, "train.seeds"),
+    ({"train__sharded_tables": "row"}, "train.sharded_tables"),
+    ({"train__sharded_tables": "planned", "embedding": {"width": 6}}, "embedding.width = 6"),
+    (
+        {
+            "train__sharded_tables": "planned",
+            "features__user": {"kind": "categorical", "width": 2},
+        },
+        "features.user.width = 2",
+    ),
     ({"train__learning_rate": float("inf")}, "train.learning_rate"),
 ]
 

@@ -27,6 +27,11 @@ def test_importing_stays_light(name: str) -> None:
     assert heavy(f"import {name}") == "HEAVY []"
 
 
+def test_training_asks_for_torchrec_only_where_tables_are_sharded() -> None:
+    code = "import recmtl.run\nassert not {'torchrec', 'fbgemm_gpu'} & set(sys.modules)"
+    assert heavy(code) == "HEAVY ['torch']"
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["ingest", "--help"], ["check", "--help"]], ids=" ".join
 )

@@ -21,6 +21,7 @@ from recmtl.launch import launch, speaks
 from recmtl.learn import resume
 from recmtl.learn.group import Group
 from recmtl.learn.resume import Checkpoints
+from recmtl.learn.sharded import scattered
 from recmtl.pipeline import Options
 from tests import tiny_shop
 
@@ -103,6 +104,7 @@ def test_a_killed_process_ends_the_run_with_an_error_and_the_next_one_goes_on(sh
 def train_until_killed(config: Path, out: Path, steps: int) -> None:
     """Train with a checkpoint a step; the second process is killed after so many, before the next."""
     resume.COST = float("inf")
+    scattered.BLOCK_ROWS = 16  # sharded tables are written in several blocks
     due, taken = Checkpoints.due, [0]
 
     def counted(keep: Checkpoints, *group: Group) -> bool:

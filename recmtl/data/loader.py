@@ -26,8 +26,8 @@ class Loader:
     for the same seed and epoch; without one, rows come in order.
 
     `part` = (i, n) gives the share of the i-th of n processes: an n-th of each shuffled batch, which
-    then has n · batch_size rows, so that all have equally many batches, though the last may be empty;
-    of rows in order a stretch.
+    then has n · batch_size rows, or of rows in order a stretch; all have equally many batches, though
+    the last may be empty.
 
     On a GPU whose memory has room for them, all rows lie there from the first epoch on; else batches
     are copied to it while those before them are used. `resident`, where it is set, decides.
@@ -73,8 +73,10 @@ class Loader:
         return self._there
 
     def _in_order(self, skip: int) -> Iterator[tuple[np.ndarray, int | None]]:
-        begin, end = (len(self._shards) * (self._part[0] + i) // self._part[1] for i in (0, 1))
-        for first in range(begin + skip * self._size, max(end, begin + 1), self._size):
+        own, count = self._part
+        begin, end = (len(self._shards) * (own + i) // count for i in (0, 1))
+        longest = max(-(-len(self._shards) // count), 1)
+        for first in range(begin + skip * self._size, begin + longest, self._size):
             yield np.arange(first, min(first + self._size, end)), None
 
     def _shuffled(self, seed: int, epoch: int, skip: int) -> Iterator[tuple[np.ndarray, int | None]]:

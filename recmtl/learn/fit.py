@@ -22,6 +22,7 @@ from recmtl.learn.optim import build_optimizers
 from recmtl.learn.predict import Batches, predict
 from recmtl.learn.resume import Checkpoints, Standing
 from recmtl.learn.settings import TrainConfig
+from recmtl.learn.sharded.tables import fused
 from recmtl.learn.step import Losses, Objective, make_step, parameters
 from recmtl.progress import SILENT, Progress
 
@@ -56,7 +57,7 @@ def fit(
     """
     group = parts.group
     keep_freed_memory()
-    optimizers = build_optimizers(*parameters(model), config)
+    optimizers = [*build_optimizers(*parameters(model), config), *fused(model)]
     step = make_step(model, objective, optimizers, config, group)
     standing = keep.restore(model, optimizers, group) or Standing()
     yield from standing.past
@@ -69,11 +70,10 @@ def fit(
     while standing.epoch <= config.epochs and standing.waited < config.patience:
         _train(model, parts.train, standing, step, save, progress)
         epoch = _epoch(model, parts, objective, config, standing, progress)
-        if epoch.best and group.first:
-            save_weights(model, keep.best)
+        if epoch.best:
+            save_weights(model, keep.best, group)
         yield epoch
-    if group.first:
-        load_weights(model, keep.best, next(model.parameters()).device)
+    load_weights(model, keep.best)
 
 
 def _train(

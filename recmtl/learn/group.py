@@ -1,7 +1,7 @@
 """The processes that train one model together: what they tell each other, and nothing else.
 
-Every process holds the whole model and a part of each batch; sums over all of them are the same on all,
-bit for bit, so that the copies of the model stay equal.
+Every process holds the whole model, but for sharded tables, and a part of each batch; sums over all of
+them are the same on all, bit for bit, so that the copies of the model stay equal.
 """
 
 import os

@@ -30,7 +30,7 @@ class Predictions:
     gates: Mapping[str, GateSummary]
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: sharded tables have no look-up there
 def predict(
     model: nn.Module, part: Batches, progress: Progress = SILENT, group: Group = ALONE
 ) -> Predictions:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors import SafetensorError, safe_open
+from torch import nn
 
 from recmtl.errors import RecmtlError
 from recmtl.folder import is_current, read_manifest, write_folder
+from recmtl.learn.checkpoint import Stored, put_back, write_tensors
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.group import ALONE, Group
+from recmtl.learn.sharded.scattered import Scattered
 
 COST = 0.015  # of the training time: checkpoints that take longer are written more rarely
 TENSORS = "state.safetensors"
@@ -75,21 +76,17 @@ class Checkpoints:
         self, standing: Standing, model: nn.Module, optimizers: list[torch.optim.Optimizer],
         group: Group = ALONE,
     ) -> None:
-        """Write one in place of the last, by the first process.
+        """Write one in place of the last, by the first process; all of a group call this.
 
         Raises RecmtlError where it cannot be written.
         """
         start = time.perf_counter()
-        random = _random(group)
+        tensors = _tensors(model, optimizers) | _random(group)
         if not group.first:
+            write_tensors(tensors, None)
             return
         with write_folder(self._last, {"key": self._key, "standing": standing.to_json()}) as folder:
-            found = _tensors(model, optimizers) | random
-            tensors = {name: tensor.contiguous() for name, tensor in found.items()}
-            try:
-                save_file(tensors, folder / TENSORS)
-            except SafetensorError as error:
-                raise RecmtlError(f"could not be written: {error}", where=self._last) from error
+            write_tensors(tensors, folder / TENSORS)
         self._written = time.perf_counter()
         self._cost = self._written - start
         standing.saving += self._cost
@@ -100,20 +97,19 @@ class Checkpoints:
         """Put model, optimizers and random state back to the last one; None where there is none."""
         if not is_current(self._last, self._key):
             return None
-        device = next(model.parameters()).device
         try:
-            found = load_file(self._last / TENSORS, device=str(device))
+            with safe_open(self._last / TENSORS, framework="pt") as found, torch.no_grad():
+                _put_back(found, model, optimizers)
+                _seed_again(found, group)
         except (OSError, SafetensorError) as error:
             raise RecmtlError(f"unreadable checkpoint: {error}", where=self._last,
                               fix="delete the folder: training then begins anew") from error
-        _put_back(found, model, optimizers)
-        _seed_again(found, group)
         return Standing.from_json(read_manifest(self._last)["standing"])
 
 
-def _tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
+def _tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Stored]:
     """Everything by name: model/… and optimizer/NUMBER/PARAMETER/…"""
-    found = {f"model/{name}": tensor.detach() for name, tensor in model.state_dict().items()}
+    found = {f"model/{name}": stored for name, stored in model.state_dict().items()}
     for number, optimizer in enumerate(optimizers):
         for place, parameter in enumerate(_parameters(optimizer)):
             for name, tensor in optimizer.state[parameter].items():
@@ -121,33 +117,36 @@ def _tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[
     return found
 
 
-def _random(group: Group) -> dict[str, Tensor]:
+def _random(group: Group) -> dict[str, Stored]:
     """The states of all processes' generators, (processes, bytes) each."""
-    found = {"random/cpu": group.joined(torch.get_rng_state().unsqueeze(0))}
+    found: dict[str, Stored] = {"random/cpu": group.joined(torch.get_rng_state().unsqueeze(0))}
     if torch.cuda.is_available():
         found["random/cuda"] = group.joined(torch.cuda.get_rng_state().unsqueeze(0))
     return found
 
 
-def _seed_again(found: Mapping[str, Tensor], group: Group) -> None:
+def _seed_again(found: Any, group: Group) -> None:
     # Copies: of a view that begins inside its storage torch (2.13) refuses the state, or dies of it.
-    torch.set_rng_state(found["random/cpu"][group.rank].cpu().clone())
-    if "random/cuda" in found and torch.cuda.is_available():
-        torch.cuda.set_rng_state(found["random/cuda"][group.rank].cpu().clone())
+    torch.set_rng_state(found.get_tensor("random/cpu")[group.rank].clone())
+    if "random/cuda" in found.keys() and torch.cuda.is_available():  # noqa: SIM118
+        torch.cuda.set_rng_state(found.get_tensor("random/cuda")[group.rank].clone())
 
 
-def _put_back(
-    found: Mapping[str, Tensor], model: nn.Module, optimizers: list[torch.optim.Optimizer]
-) -> None:
-    for name, tensor in found.items():
+def _put_back(found: Any, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> None:
+    device = next(model.parameters()).device
+    for name, stored in model.state_dict().items():
+        put_back(stored, found, f"model/{name}")
+    for name in found.keys():  # noqa: SIM118
         kind, _, rest = name.partition("/")
-        if kind == "optimizer":
-            number, place, key = rest.split("/")
-            optimizer = optimizers[int(number)]
-            optimizer.state[_parameters(optimizer)[int(place)]][key] = tensor
-    model.load_state_dict({
-        name.removeprefix("model/"): t for name, t in found.items() if name.startswith("model/")
-    })
+        if kind != "optimizer":
+            continue
+        number, place, key = rest.split("/")
+        optimizer = optimizers[int(number)]
+        state = optimizer.state[_parameters(optimizer)[int(place)]]
+        if isinstance(state.get(key), Scattered):
+            put_back(state[key], found, name)
+        else:
+            state[key] = found.get_tensor(name).to(device, copy=True)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

@@ -17,6 +17,9 @@ class TrainConfig(Config):
     epochs: int = Field(default=3, ge=1)
     batch_size: int = Field(default=4096, ge=1, description="of each process")
     processes: int = Field(default=1, ge=1, description="that train a model together on this machine")
+    sharded_tables: Literal["planned", "row_wise", "table_wise"] | None = Field(
+        default=None, description="each process holds a part of the tables: as TorchRec plans, or so"
+    )
     learning_rate: float = Field(default=1e-3, gt=0.0, description="AdamW, on the dense part")
     weight_decay: float = Field(default=0.0, ge=0.0, description="AdamW's, on the dense part")
     table_learning_rate: float = Field(default=0.05, gt=0.0, description="row-wise Adagrad, on tables")

@@ -1,7 +1,7 @@
 """The look-up: rows of one fused table a width become `Embedded`, with gradients on those rows only."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,29 @@ def _dtype(*tables: Tensor) -> torch.dtype:
     return tables[0].dtype if tables else torch.float32
 
 
+class Tables(Protocol):
+    """One fused table a width, in the layout's order; where their rows lie is their own affair."""
+
+    def fetch(self, reads: Sequence[Reads]) -> tuple[Sequence[Reads], Sequence[Tensor]]:
+        """What a batch reads of each table, and the rows that it is read from: (rows, copies · width)."""
+
+
+class WholeTables(nn.ParameterDict):
+    """Tables in the memory of this process."""
+
+    def __init__(self, layout: Layout, copies: int, init: float) -> None:
+        super().__init__({
+            str(width): nn.Parameter(torch.randn(rows, width * copies).mul_(init))
+            for width, rows in layout.tables.items()
+        })
+
+    def fetch(self, reads: Sequence[Reads]) -> tuple[Sequence[Reads], Sequence[Tensor]]:
+        return reads, [self[str(read.width)] for read in reads]
+
+
+MakeTables = Callable[[Layout, int, float], Tables]  # layout, copies, standard deviation of new rows
+
+
 class Embedding(nn.Module):
     """Batch → Embedded. With `per_task`, a row of a table holds one embedding per task, side by side.
 
@@ -65,23 +88,21 @@ class Embedding(nn.Module):
     """
 
     def __init__(
-        self, layout: Layout, tasks: Sequence[str], config: EmbeddingConfig, per_task: bool
+        self, layout: Layout, tasks: Sequence[str], config: EmbeddingConfig, per_task: bool,
+        make_tables: MakeTables = WholeTables,
     ) -> None:
         super().__init__()
         self.layout, self.tasks = layout, tuple(tasks)
         self.copies = len(self.tasks) if per_task else 1
-        self.tables = nn.ParameterDict({
-            str(width): nn.Parameter(torch.randn(rows, width * self.copies).mul_(config.init))
-            for width, rows in layout.tables.items()
-        })
+        self.tables = make_tables(layout, self.copies, config.init)
         self.dropout = nn.Dropout(config.dropout)
         self.slices = _slices(layout)
         self.outputs = max((s.stop for s in self.slices.values()), default=0)
 
     def forward(self, batch: Batch) -> Embedded:
-        reads = [self._reads(int(width), batch) for width in self.tables]
+        reads, tables = self.tables.fetch([self._reads(width, batch) for width in self.layout.tables])
         views: tuple[Tensor, ...] = Lookup.apply(  # type: ignore[no-untyped-call]
-            reads, batch.dense, self.outputs, self.copies, *self.tables.values()
+            reads, batch.dense, self.outputs, self.copies, *tables
         )
         if self.training and self.dropout.p:
             numbers = batch.dense.shape[1]

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recmtl.batch import Batch, Layout, Output
 from recmtl.errors import RecmtlError
-from recmtl.model.embedding import Embedding
+from recmtl.model.embedding import Embedding, MakeTables, WholeTables
 from recmtl.model.mlp import Tower
 from recmtl.model.relation import Relation, derivable, derive
 from recmtl.model.settings import EmbeddingConfig, ModelConfig
@@ -65,7 +65,7 @@ class MultiTask(nn.Module):
 
 def build_model(
     config: ModelConfig, embedding: EmbeddingConfig, layout: Layout, tasks: Mapping[str, Task],
-    labels: Mapping[str, tuple[float, float]] | None = None,
+    labels: Mapping[str, tuple[float, float]] | None = None, make_tables: MakeTables = WholeTables,
 ) -> MultiTask:
     """A fresh model. `labels` gives each task's label mean and standard deviation on train.
 
@@ -76,7 +76,7 @@ def build_model(
     if taken:
         raise RecmtlError("torch has a use of its own for this name", where=f"[tasks] {taken[0]}",
                           fix="give the task another name")
-    table = Embedding(layout, names, embedding, config.effective_tables == "per_task")
+    table = Embedding(layout, names, embedding, config.effective_tables == "per_task", make_tables)
     sharing = config.sharing.build(table.outputs, names)
     towers = {}
     for name in names:
@@ -87,7 +87,8 @@ def build_model(
     return MultiTask(table, sharing, towers, config.relation, tasks)
 
 
-def parameter_count(model: nn.Module) -> dict[str, int]:
-    """Parameters in tables and in the dense part."""
-    tables = sum(p.numel() for n, p in model.named_parameters() if n.startswith("embedding.tables"))
-    return {"tables": tables, "dense": sum(p.numel() for p in model.parameters()) - tables}
+def parameter_count(model: MultiTask) -> dict[str, int]:
+    """Parameters in tables, wherever they lie, and in the dense part."""
+    tables = sum(width * rows for width, rows in model.embedding.layout.tables.items())
+    dense = [p for name, p in model.named_parameters() if not name.startswith("embedding.tables.")]
+    return {"tables": tables * model.embedding.copies, "dense": sum(p.numel() for p in dense)}

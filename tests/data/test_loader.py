@@ -48,6 +48,15 @@ def order(loader: Loader, epoch: int = 0) -> list[int]:
     return [row for batch in loader.batches(epoch) for row in batch.origin[:, 1].tolist()]
 
 
+@pytest.mark.parametrize("processes", [2, 3, 64])
+def test_processes_have_equally_many_batches_of_rows_in_order(shards: Path, processes: int) -> None:
+    """They pass over sharded tables together. Three have 333, 333 and 334 = 3 · 111 + 1 rows."""
+    train = Shards.open(shards / "train")
+    loaders = [Loader(train, 111, part=(i, processes)) for i in range(processes)]
+    assert len({len(list(loader.batches())) for loader in loaders}) == 1
+    assert [row for loader in loaders for row in order(loader)] == order(Loader(train, 111))
+
+
 def test_every_row_comes_once_an_epoch_in_an_order_of_its_own(shards: Path) -> None:
     train = Shards.open(shards / "train")
     loader = Loader(train, 96, seed=5)
