@@ -121,32 +121,62 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Columns:
+    """What the columns of a view hold: each feature's slice of them, side by side from 0."""
+
+    slices: Mapping[str, slice]
+
+    @property
+    def width(self) -> int:
+        return max((s.stop for s in self.slices.values()), default=0)
+
+
+@dataclass(frozen=True)
 class Embedded:
-    """A batch after the look-up: one tensor a task, the same one where tables are shared."""
+    """A batch after the look-up: one tensor a task, the same one where tables are shared.
+
+    `shared` is the view of the tables that all tasks share, None where each task has its own alone.
+    """
 
     views: Mapping[str, "Tensor"]  # task → (B, W)
-    slices: Mapping[str, slice]  # feature → its columns in every view
+    shared: "Tensor | None" = None  # (B, W)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How much of a view comes from each of K experts, row by row."""
+
+    weights: "Tensor"  # (B, K), rows sum to 1
+    experts: tuple[str, ...]  # the name of each: the same name is the same expert in every gate
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What a sharing gives: one view a task, and gates where it has them."""
+    """What a sharing gives: one view a task; gates, and named scalars for the loss, where it has them."""
 
     views: Mapping[str, "Tensor"]  # task → (B, H)
-    gates: Mapping[str, "Tensor"] = field(default_factory=dict)  # task → (B, K), rows sum to 1
+    gates: Mapping[str, Gate] = field(default_factory=dict)  # task, or what else has one, → its gate
     penalties: Mapping[str, "Tensor"] = field(default_factory=dict)
-    details: Mapping[str, "Tensor"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Related:
+    """What a relation gives: the tasks' raw outputs, weights of rows in a task's loss, named scalars."""
+
+    raw: Mapping[str, "Tensor"]  # task → (B,)
+    weights: Mapping[str, "Tensor"] = field(default_factory=dict)  # task → (B,), without gradient
+    penalties: Mapping[str, "Tensor"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Output:
     """What a model gives for a batch.
 
-    `raw` is a logit (binary) or a prediction in the label's unit (regression) a task; `penalties`
-    are named scalars added to the loss; `details` is filled only when asked.
+    `raw` is a logit (binary) or a prediction in the label's unit (regression) a task; `weights` multiply
+    those of the batch's rows in a task's loss; `penalties` are named scalars added to the loss.
     """
 
     raw: Mapping[str, "Tensor"]  # task → (B,)
-    gates: Mapping[str, "Tensor"]
+    gates: Mapping[str, Gate]
+    weights: Mapping[str, "Tensor"]  # task → (B,)
     penalties: Mapping[str, "Tensor"]
-    details: Mapping[str, "Tensor"]

@@ -60,6 +60,7 @@ class Experiment(Problem):
     def _models_serve_the_tasks(self) -> "Experiment":
         for name, model in self.models.items():
             reason = model.refusal(self.tasks)
+            reason = reason or model.sharing.refusal(model.towers_for(self.tasks), tuple(self.features))
             if reason:
                 raise ValueError(f"models.{name}: {reason}")
         return self

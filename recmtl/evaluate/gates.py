@@ -16,29 +16,30 @@ def gate_table(summaries: Mapping[str, GateSummary]) -> list[dict[str, Any]]:
     """A line a task and expert: task, expert, mean, std, q05, q25, q50, q75, q95."""
     return [
         {
-            "task": task, "expert": expert,
-            "mean": float(summary.mean[expert]), "std": float(summary.std[expert]),
-            **{f"q{100 * q:02.0f}": float(v[expert]) for q, v in summary.quantiles.items()},
+            "task": task, "expert": name,
+            "mean": float(summary.mean[k]), "std": float(summary.std[k]),
+            **{f"q{100 * q:02.0f}": float(v[k]) for q, v in summary.quantiles.items()},
         }
-        for task, summary in summaries.items() for expert in range(summary.experts)
+        for task, summary in summaries.items() for k, name in enumerate(summary.names)
     ]
 
 
 def gate_heat_map(summaries: Mapping[str, GateSummary], title: str) -> "Figure":
     """Tasks by experts, mean ± standard deviation over rows in each cell.
 
-    A task with fewer experts than another leaves cells empty. As figure 8 of PLE.
+    Experts that a task's gate does not reach leave cells empty. As figure 8 of PLE.
 
     References: Tang et al., Progressive Layered Extraction, RecSys 2020.
     """
-    experts = max(summary.experts for summary in summaries.values())
+    experts = list(dict.fromkeys(name for s in summaries.values() for name in s.names))
 
-    def padded(values: np.ndarray) -> np.ndarray:
-        return np.pad(values, (0, experts - len(values)), constant_values=np.nan)
+    def spread_out(summary: GateSummary, values: np.ndarray) -> np.ndarray:
+        found = dict(zip(summary.names, values, strict=True))
+        return np.array([found.get(name, np.nan) for name in experts])
 
     return heat_map(
-        np.stack([padded(s.mean) for s in summaries.values()]),
+        np.stack([spread_out(s, s.mean) for s in summaries.values()]),
         [f"{task}\nentropy {s.entropy.normalised:.2f}" for task, s in summaries.items()],
-        [f"expert {k}" for k in range(experts)], title,
-        spread=np.stack([padded(s.std) for s in summaries.values()]),
+        [f"expert {name}" for name in experts], title,
+        spread=np.stack([spread_out(s, s.std) for s in summaries.values()]),
     )

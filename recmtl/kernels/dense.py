@@ -25,8 +25,7 @@ def side_by_side(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     if len(weights) == 1:
         return product(x, weights[0])
     out = x.new_empty(len(x), sum(len(weight) for weight in weights))
-    ends = torch.split(out, [len(weight) for weight in weights], 1)
-    for weight, part, into in zip(weights, x.chunk(len(weights), 1), ends, strict=True):
+    for weight, part, into in zip(weights, *_parts(x, weights, out), strict=True):
         product(part, weight, into)
     return out
 
@@ -53,10 +52,18 @@ def masked(gradient: Tensor, activation: Tensor, scale: float) -> tuple[Tensor, 
 
 def _clipped_by_torch(x: Tensor, layer: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     out = x.new_empty(len(x), sum(len(weight) for weight, _ in layer))
-    parts = zip(layer, x.chunk(len(layer), 1), out.chunk(len(layer), 1), strict=True)
-    for (weight, bias), part, into in parts:
+    parts = _parts(x, [weight for weight, _ in layer], out)
+    for (weight, bias), part, into in zip(layer, *parts, strict=True):
         torch.addmm(bias, part, weight.t(), out=into)
     return out.relu_()
+
+
+def _parts(
+    x: Tensor, weights: Sequence[Tensor], out: Tensor
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The columns that each weight (outputs, inputs) reads, and those that it writes."""
+    return (torch.split(x, [weight.shape[1] for weight in weights], 1),
+            torch.split(out, [len(weight) for weight in weights], 1))
 
 
 def mix(gates: Tensor, experts: Tensor) -> tuple[Tensor, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recmtl.batch import Gate
 from recmtl.errors import RecmtlError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Entropy:
 class GateSummary:
     """What one task's gate does over `rows` rows with its K experts."""
 
+    names: tuple[str, ...]  # of the K
     rows: int
     mean: np.ndarray  # (K,)
     std: np.ndarray  # (K,)
@@ -45,6 +47,7 @@ class GateSummary:
     def to_json(self) -> dict[str, object]:
         return {
             "experts": self.experts,
+            "names": list(self.names),
             "rows": self.rows,
             "mean": self.mean.tolist(),
             "std": self.std.tolist(),
@@ -57,7 +60,8 @@ class GateSummary:
     def from_json(cls, content: Mapping[str, Any]) -> "GateSummary":
         """The inverse of `to_json`."""
         return cls(
-            rows=content["rows"], mean=np.array(content["mean"]), std=np.array(content["std"]),
+            names=tuple(content["names"]), rows=content["rows"],
+            mean=np.array(content["mean"]), std=np.array(content["std"]),
             quantiles={float(q): np.array(values) for q, values in content["quantiles"].items()},
             entropy=Entropy(content["entropy"], content["entropy_normalised"]),
         )
@@ -69,14 +73,14 @@ class GateAccumulator:
     def __init__(self) -> None:
         self._gates: dict[str, _Gate] = {}
 
-    def update(self, gates: Mapping[str, "Tensor"]) -> None:
-        """Add a batch: task → (B, K), rows that sum to 1. Raises RecmtlError on NaN."""
-        for task, tensor in gates.items():
-            values = tensor.detach().double().cpu().numpy()
+    def update(self, gates: Mapping[str, Gate]) -> None:
+        """Add a batch of each task's gate. Raises RecmtlError on NaN."""
+        for task, gate in gates.items():
+            values = gate.weights.detach().double().cpu().numpy()
             if not np.isfinite(values).all():
                 raise RecmtlError("a gate is not a finite number", where=f"task {task!r}",
                                   fix="lower learning_rate")
-            self._gates.setdefault(task, _Gate(values.shape[1])).add(values)
+            self._gates.setdefault(task, _Gate(gate.experts)).add(values)
 
     def add_up(self, total: Callable[["Tensor"], "Tensor"]) -> None:
         """Every sum becomes what `total` makes of it: that over all processes, which do this together."""
@@ -89,7 +93,8 @@ class GateAccumulator:
 
 
 class _Gate:
-    def __init__(self, experts: int) -> None:
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names, experts = names, len(names)
         self.rows = 0
         self._sum = np.zeros(experts)
         self._squares = np.zeros(experts)
@@ -121,7 +126,7 @@ class _Gate:
         nats = self._entropy / self.rows
         full = np.log(len(mean))
         return GateSummary(
-            rows=self.rows, mean=mean, std=np.sqrt(variance),
+            names=self.names, rows=self.rows, mean=mean, std=np.sqrt(variance),
             quantiles={q: self._quantile(q) for q in QUANTILES},
             entropy=Entropy(nats=nats, normalised=nats / full if full else 1.0),
         )
@@ -141,15 +146,15 @@ class _Gate:
 def gate_warnings(summaries: Mapping[str, GateSummary]) -> list[str]:
     """Sentences on one model's gates: experts that no task uses, gates that have collapsed."""
     warnings = []
-    for expert in range(max((s.experts for s in summaries.values()), default=0)):
-        gates = [s for s in summaries.values() if expert < s.experts]
-        if all(s.mean[expert] < min(DEAD_MEAN, DEAD_SHARE / s.experts) for s in gates):
-            most = max(s.mean[expert] for s in gates)
+    for expert in dict.fromkeys(name for s in summaries.values() for name in s.names):
+        gates = [(s.mean[s.names.index(expert)], s) for s in summaries.values() if expert in s.names]
+        if all(mean < min(DEAD_MEAN, DEAD_SHARE / s.experts) for mean, s in gates):
+            most = max(mean for mean, _ in gates)
             warnings.append(f"expert {expert} is dead: mean gate at most {most:.2%} in every task")
     for task, summary in summaries.items():
         if summary.experts == 1:
             continue
-        first, share = int(summary.mean.argmax()), float(summary.mean.max())
+        first, share = summary.names[int(summary.mean.argmax())], float(summary.mean.max())
         if summary.entropy.normalised < COLLAPSED_ENTROPY or share > COLLAPSED_MEAN:
             warnings.append(
                 f"the gate of {task} has collapsed: expert {first} gets {share:.1%} on average, "

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from recmtl.batch import Batch, Embedded, Layout
+from recmtl.batch import Batch, Columns, Embedded, Layout
 from recmtl.kernels import Reads, adds_up, look_up, merge
 from recmtl.model.settings import EmbeddingConfig
+from recmtl.model.sharing.options import Tables
 
 # A look-up keeps the invariants; without a word on it, torch 2.11 warns that it does not check them.
 _checks = torch.sparse.check_sparse_tensor_invariants
@@ -58,7 +59,7 @@ def _dtype(*tables: Tensor) -> torch.dtype:
     return tables[0].dtype if tables else torch.float32
 
 
-class Tables(Protocol):
+class Stored(Protocol):
     """One fused table a width, in the layout's order; where their rows lie is their own affair."""
 
     def fetch(self, reads: Sequence[Reads]) -> tuple[Sequence[Reads], Sequence[Tensor]]:
@@ -78,41 +79,41 @@ class WholeTables(nn.ParameterDict):
         return reads, [self[str(read.width)] for read in reads]
 
 
-MakeTables = Callable[[Layout, int, float], Tables]  # layout, copies, standard deviation of new rows
+MakeTables = Callable[[Layout, int, float], Stored]  # layout, copies, standard deviation of new rows
 
 
 class Embedding(nn.Module):
-    """Batch → Embedded. With `per_task`, a row of a table holds one embedding per task, side by side.
+    """Batch → Embedded. A row of a table holds an embedding per task, one that all share, or both.
 
     Columns of a view: the slots by width, then the lists (each averaged), then the dense columns.
     """
 
     def __init__(
-        self, layout: Layout, tasks: Sequence[str], config: EmbeddingConfig, per_task: bool,
+        self, layout: Layout, tasks: Sequence[str], config: EmbeddingConfig, tables: Tables,
         make_tables: MakeTables = WholeTables,
     ) -> None:
         super().__init__()
         self.layout, self.tasks = layout, tuple(tasks)
-        self.copies = len(self.tasks) if per_task else 1
+        self.own, self.common = tables != "shared", tables != "per_task"
+        self.copies = len(self.tasks) * self.own + self.common
         self.tables = make_tables(layout, self.copies, config.init)
         self.dropout = nn.Dropout(config.dropout)
-        self.slices = _slices(layout)
-        self.outputs = max((s.stop for s in self.slices.values()), default=0)
+        self.columns = Columns(_slices(layout))
 
     def forward(self, batch: Batch) -> Embedded:
         reads, tables = self.tables.fetch([self._reads(width, batch) for width in self.layout.tables])
         views: tuple[Tensor, ...] = Lookup.apply(  # type: ignore[no-untyped-call]
-            reads, batch.dense, self.outputs, self.copies, *tables
+            reads, batch.dense, self.columns.width, self.copies, *tables
         )
         if self.training and self.dropout.p:
-            numbers = batch.dense.shape[1]
+            looked_up = self.columns.width - batch.dense.shape[1]
             views = tuple(
-                torch.cat([self.dropout(view[:, : self.outputs - numbers]),
-                           view[:, self.outputs - numbers :]], dim=1)
+                torch.cat([self.dropout(view[:, :looked_up]), view[:, looked_up:]], dim=1)
                 for view in views
             )
-        shared = views * len(self.tasks) if self.copies == 1 else views
-        return Embedded(dict(zip(self.tasks, shared, strict=True)), self.slices)
+        shared = views[-1] if self.common else None
+        own = views[: len(self.tasks)] if self.own else views * len(self.tasks)
+        return Embedded(dict(zip(self.tasks, own, strict=True)), shared)
 
     def _reads(self, width: int, batch: Batch) -> Reads:
         places = [i for i, slot in enumerate(self.layout.slots) if slot.width == width]
@@ -121,8 +122,8 @@ class Embedding(nn.Module):
         return Reads(
             width,
             batch.rows[:, places[0] : places[-1] + 1] if places else batch.rows[:, :0],
-            self.slices[first].start if first else 0,
-            [(batch.lists[name], self.slices[name].start) for name in lists],
+            self.columns.slices[first].start if first else 0,
+            [(batch.lists[name], self.columns.slices[name].start) for name in lists],
         )
 
 

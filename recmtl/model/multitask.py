@@ -12,7 +12,8 @@ from recmtl.batch import Batch, Layout, Output
 from recmtl.errors import RecmtlError
 from recmtl.model.embedding import Embedding, MakeTables, WholeTables
 from recmtl.model.mlp import Tower
-from recmtl.model.relation import Relation, derivable, derive
+from recmtl.model.relation.derived import derivable, derive
+from recmtl.model.relation.module import RelationModule
 from recmtl.model.settings import EmbeddingConfig, ModelConfig
 from recmtl.model.sharing.module import SharingModule
 from recmtl.schema import Task
@@ -23,21 +24,23 @@ class MultiTask(nn.Module):
 
     def __init__(
         self, embedding: Embedding, sharing: SharingModule, towers: Mapping[str, Tower],
-        relation: Relation, tasks: Mapping[str, Task],
+        relation: RelationModule, tasks: Mapping[str, Task],
     ) -> None:
         super().__init__()
         self.embedding, self.sharing = embedding, sharing
         self.towers = nn.ModuleDict(towers)
         self.relation, self.tasks = relation, dict(tasks)
 
-    def forward(self, batch: Batch, details: bool = False) -> Output:
+    def forward(self, batch: Batch) -> Output:
         shared = self.sharing(self.embedding(batch))
-        raw = {task: tower(shared.views[task]) for task, tower in self.towers.items()}
+        views = self.relation.transfer(shared.views, batch)
+        raw = {task: tower(views[task]) for task, tower in self.towers.items()}
+        related = self.relation.relate(raw, views, batch)
         return Output(
-            raw=self.relation.relate(raw, self.tasks),
-            gates=shared.gates,
-            penalties=shared.penalties,
-            details={**shared.views, **shared.details} if details else {},
+            related.raw, shared.gates, related.weights,
+            # No task's name has a dot: a penalty's is never taken for a task's.
+            {f"{part}.{name}": penalty for part, given in (("sharing", shared), ("relation", related))
+             for name, penalty in given.penalties.items()},
         )
 
     def with_bf16_layers(self) -> "MultiTask":
@@ -76,15 +79,16 @@ def build_model(
     if taken:
         raise RecmtlError("torch has a use of its own for this name", where=f"[tasks] {taken[0]}",
                           fix="give the task another name")
-    table = Embedding(layout, names, embedding, config.effective_tables == "per_task", make_tables)
-    sharing = config.sharing.build(table.outputs, names)
+    table = Embedding(layout, names, embedding, config.effective_tables, make_tables)
+    sharing = config.sharing.build(table.columns, names)
+    relation = config.relation.build(sharing.outputs, tasks)
     towers = {}
     for name in names:
         mean, std = (labels or {}).get(name, (0.5, 1.0))
         shift = mean if tasks[name].type == "regression" else math.log(mean / (1 - mean))
         scale = std if tasks[name].type == "regression" else 1.0
-        towers[name] = Tower(sharing.outputs, config.towers.hidden, config.towers.dropout, shift, scale)
-    return MultiTask(table, sharing, towers, config.relation, tasks)
+        towers[name] = Tower(relation.outputs, config.towers.hidden, config.towers.dropout, shift, scale)
+    return MultiTask(table, sharing, towers, relation, tasks)
 
 
 def parameter_count(model: MultiTask) -> dict[str, int]:

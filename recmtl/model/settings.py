@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pydantic import Field, model_validator
 
 from recmtl.errors import nearest
-from recmtl.model.relation import Independent, Relation, derivable
-from recmtl.model.sharing import Dropout, Sharing, Tables, Widths
+from recmtl.model.relation import Independent, Relation
+from recmtl.model.relation.derived import derivable
+from recmtl.model.sharing import Sharing
+from recmtl.model.sharing.options import Dropout, Tables, Widths
 from recmtl.schema import Config, Task
 
 
@@ -31,7 +33,7 @@ class ModelConfig(Config):
     sharing: Sharing
     relation: Relation = Independent()
     towers: TowerConfig = TowerConfig()
-    tables: Tables | None = Field(default=None, description="shared (default), or one per task")
+    tables: Tables | None = Field(default=None, description="shared, one per task, or both")
     loss: dict[str, float] = Field(min_length=1, description="task → weight of its loss")
 
     @model_validator(mode="after")
@@ -39,15 +41,16 @@ class ModelConfig(Config):
         for task, weight in self.loss.items():
             if weight <= 0:
                 raise ValueError(f"loss.{task} = {weight:g}: a weight is positive; leave the task out")
-        if self.sharing.tables and self.tables not in (None, self.sharing.tables):
+        if self.tables and self.tables not in self.sharing.tables:
+            known = " or ".join(map(repr, self.sharing.tables))
             raise ValueError(
-                f"sharing {self.sharing.kind!r} means tables = {self.sharing.tables!r}: drop tables"
+                f"sharing {self.sharing.kind!r} reads tables = {known}, not {self.tables!r}: drop tables"
             )
         return self
 
     @property
     def effective_tables(self) -> Tables:
-        return self.tables or self.sharing.tables or "shared"
+        return self.tables or self.sharing.tables[0]
 
     def refusal(self, tasks: Mapping[str, Task]) -> str | None:
         """Why this model cannot serve these tasks, or None."""

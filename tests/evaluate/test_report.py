@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from recmtl.batch import Gate
 from recmtl.evaluate.comparison import Rows, RunScores, compare
 from recmtl.evaluate.gates import gate_heat_map, gate_table
 from recmtl.evaluate.report import write_report
@@ -26,7 +27,8 @@ TASKS = {
 
 def gates(*row: float) -> dict[str, GateSummary]:
     accumulator = GateAccumulator()
-    accumulator.update({"ctr": torch.tensor([row] * 5), "cvr": torch.tensor([[0.5, 0.5]] * 5)})
+    weights = {"ctr": torch.tensor([row] * 5), "cvr": torch.tensor([[0.5, 0.5]] * 5)}
+    accumulator.update({task: Gate(weight, ("left", "right")) for task, weight in weights.items()})
     return accumulator.summary()
 
 
@@ -83,18 +85,21 @@ def test_page_stands_alone(folder: Path) -> None:
 def test_gate_table_has_a_line_a_task_and_expert() -> None:
     table = gate_table(gates(0.25, 0.75))
     assert [(line["task"], line["expert"]) for line in table] == [
-        ("ctr", 0), ("ctr", 1), ("cvr", 0), ("cvr", 1),
+        ("ctr", "left"), ("ctr", "right"), ("cvr", "left"), ("cvr", "right"),
     ]
     assert list(table[0]) == ["task", "expert", "mean", "std", "q05", "q25", "q50", "q75", "q95"]
     assert table[1]["mean"] == 0.75
 
 
-def test_heat_map_writes_mean_and_spread_and_leaves_missing_experts_empty() -> None:
+def test_heat_map_writes_mean_and_spread_and_leaves_experts_out_of_reach_empty() -> None:
     accumulator = GateAccumulator()
-    accumulator.update({"a": torch.tensor([[0.25, 0.75]]), "b": torch.tensor([[0.2, 0.3, 0.5]])})
+    accumulator.update({
+        "a": Gate(torch.tensor([[0.25, 0.75]]), ("a", "shared")),
+        "b": Gate(torch.tensor([[0.2, 0.8]]), ("b", "shared")),
+    })
     (axes,) = gate_heat_map(accumulator.summary(), "gates").axes
-    written = [text.get_text() for text in axes.texts]
-    assert written == [
-        "0.250", "± 0.000", "0.750", "± 0.000",
-        "0.200", "± 0.000", "0.300", "± 0.000", "0.500", "± 0.000",
-    ]
+    means = {text.get_position(): text.get_text() for text in axes.texts if "±" not in text.get_text()}
+    assert means == {(0, 0): "0.250", (1, 0): "0.750", (2, 1): "0.200", (1, 1): "0.800"}
+    names = [label.get_text() for label in axes.get_xticklabels()]
+    assert names == ["expert a", "expert shared", "expert b"]
+    assert sum(text.get_text() == "± 0.000" for text in axes.texts) == 4

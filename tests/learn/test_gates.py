@@ -7,13 +7,18 @@ import pytest
 import torch
 from scipy import stats
 
+from recmtl.batch import Gate
 from recmtl.errors import RecmtlError
 from recmtl.learn.gates import GateAccumulator, GateSummary, gate_warnings
 
 
+def numbered(weights: torch.Tensor) -> Gate:
+    return Gate(weights, tuple(map(str, range(weights.shape[1]))))
+
+
 def summarise(**gates: torch.Tensor) -> dict[str, GateSummary]:
     accumulator = GateAccumulator()
-    accumulator.update(gates)
+    accumulator.update({task: numbered(gate) for task, gate in gates.items()})
     return accumulator.summary()
 
 
@@ -25,7 +30,7 @@ def test_batches_add_up_to_the_whole() -> None:
     gate = torch.softmax(torch.randn(5000, 4, generator=torch.Generator().manual_seed(1)), dim=1)
     accumulator = GateAccumulator()
     for batch in gate.split(700):
-        accumulator.update({"ctr": batch})
+        accumulator.update({"ctr": numbered(batch)})
     found, values = accumulator.summary()["ctr"], gate.double().numpy()
     assert (found.rows, found.experts) == (5000, 4)
     np.testing.assert_allclose(found.mean, values.mean(axis=0))
@@ -63,6 +68,18 @@ def test_a_collapsed_gate_is_named() -> None:
 def test_many_even_experts_are_not_dead_and_a_single_one_has_not_collapsed() -> None:
     assert gate_warnings(summarise(ctr=torch.full((5, 256), 1 / 256))) == []
     assert gate_warnings(summarise(ctr=torch.ones(5, 1))) == []
+
+
+def test_an_expert_is_known_by_its_name_whatever_its_place() -> None:
+    accumulator = GateAccumulator()
+    accumulator.update({
+        "ctr": Gate(constant(0.999, 0.001), ("shared", "ctr")),
+        "cvr": Gate(constant(0.001, 0.499, 0.5), ("cvr", "shared", "other")),
+    })
+    dead_and_collapsed = gate_warnings(accumulator.summary())
+    assert [line.split(":")[0] for line in dead_and_collapsed] == [
+        "expert ctr is dead", "expert cvr is dead", "the gate of ctr has collapsed",
+    ]
 
 
 def test_a_gate_that_is_nan_is_refused() -> None:

@@ -46,7 +46,7 @@ def gradients(out: Tensor, x: Tensor, layers: list[Layer]) -> list[Tensor]:
 @pytest.mark.parametrize("widths", [[6], [6, 4], [6, 4, 3]])
 def test_values_and_gradients_are_those_of_plain_layers(count: int, widths: list[int]) -> None:
     x, layers = parameters(count, widths)
-    ours, theirs = chains(x, layers, count), plainly(x, layers, count)
+    ours, theirs = chains(x, layers), plainly(x, layers, count)
     torch.testing.assert_close(ours, theirs)
     for a, b in zip(gradients(ours, x, layers), gradients(theirs, x, layers), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
@@ -55,7 +55,7 @@ def test_values_and_gradients_are_those_of_plain_layers(count: int, widths: list
 def test_bf16_gives_gradients_in_the_parameters_precision() -> None:
     x, layers = parameters(2, [16, 8])
     with torch.autocast("cpu", torch.bfloat16):
-        out = chains(x, layers, 2)
+        out = chains(x, layers)
     assert out.dtype == torch.bfloat16
     exact = gradients(plainly(x, layers, 2), x, layers)
     for found, wanted in zip(gradients(out, x, layers), exact, strict=True):
@@ -76,7 +76,7 @@ def test_dropout_keeps_the_mean_and_its_mask_in_the_gradient() -> None:
 
 def test_an_input_without_gradient_needs_none() -> None:
     x, layers = parameters(2, [4, 3])
-    out = chains(x.detach(), layers, 2)
+    out = chains(x.detach(), layers)
     out.sum().backward()
     assert all(tensor.grad is not None for layer in layers for pair in layer for tensor in pair)
 

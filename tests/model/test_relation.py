@@ -6,9 +6,11 @@ from fractions import Fraction
 import pytest
 import torch
 
-from recmtl.model.relation import Product, derivable, derive, product_logit
+from recmtl.model.relation import Product
+from recmtl.model.relation.derived import derivable, derive
+from recmtl.model.relation.product import product_logit
 from recmtl.schema import Task
-from tests.model.made_up import TASKS
+from tests.model.made_up import TASKS, make_batch
 
 
 def test_joint_probability_is_the_product() -> None:
@@ -64,4 +66,5 @@ def test_longer_chains_have_a_tower_for_every_factor() -> None:
     relation = Product()
     assert relation.towers(tasks, frozenset({"bought"})) == ("ctr", "cart", "buy")
     raw = {t: torch.zeros(2) for t in ("ctr", "cart", "buy")}
-    assert relation.relate(raw, tasks)["bought"].sigmoid().tolist() == pytest.approx([0.125, 0.125])
+    related = relation.build(1, tasks).relate(raw, {}, make_batch(2))
+    assert related.raw["bought"].sigmoid().tolist() == pytest.approx([0.125, 0.125])

@@ -4,32 +4,16 @@ The classes here hold options only, so that a file can be checked where there is
 A module takes `Embedded` and gives `Shared`: one view per task, and gates where it has them.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from recmtl.schema import Config
+from recmtl.batch import Columns
+from recmtl.model.sharing.options import Gated, SharingConfig, Tables
 
 if TYPE_CHECKING:
     from recmtl.model.sharing.module import SharingModule
-
-Tables = Literal["shared", "per_task"]
-Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
-
-
-class SharingConfig(Config, ABC):
-    """What all sharings have: the hidden layers of their networks."""
-
-    tables: ClassVar[Tables | None] = None  # set where a sharing only makes sense with one kind
-    hidden: Widths = (256, 128)
-    dropout: Dropout = 0.0
-
-    @abstractmethod
-    def build(self, inputs: int, tasks: Sequence[str]) -> "SharingModule":
-        """The module for views of `inputs` columns and the named towers."""
 
 
 class Separate(SharingConfig):
@@ -37,22 +21,22 @@ class Separate(SharingConfig):
 
     kind: Literal["separate"] = "separate"
 
-    def build(self, inputs: int, tasks: Sequence[str]) -> "SharingModule":
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
         from recmtl.model.sharing.separate import SeparateNetworks
 
-        return SeparateNetworks(inputs, tasks, self.hidden, self.dropout)
+        return SeparateNetworks(columns.width, tasks, self)
 
 
 class Single(SharingConfig):
     """A network and tables of its own per task: nothing is shared."""
 
     kind: Literal["single"] = "single"
-    tables: ClassVar[Tables | None] = "per_task"
+    tables: ClassVar[tuple[Tables, ...]] = ("per_task",)
 
-    def build(self, inputs: int, tasks: Sequence[str]) -> "SharingModule":
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
         from recmtl.model.sharing.separate import SeparateNetworks
 
-        return SeparateNetworks(inputs, tasks, self.hidden, self.dropout)
+        return SeparateNetworks(columns.width, tasks, self)
 
 
 class SharedBottom(SharingConfig):
@@ -60,22 +44,22 @@ class SharedBottom(SharingConfig):
 
     kind: Literal["shared_bottom"] = "shared_bottom"
 
-    def build(self, inputs: int, tasks: Sequence[str]) -> "SharingModule":
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
         from recmtl.model.sharing.shared_bottom import SharedBottomNetwork
 
-        return SharedBottomNetwork(inputs, tasks, self.hidden, self.dropout)
+        return SharedBottomNetwork(columns.width, tasks, self)
 
 
-class MMoE(SharingConfig):
+class MMoE(Gated):
     """Multi-gate mixture of experts (Ma et al., KDD 2018)."""
 
     kind: Literal["mmoe"] = "mmoe"
     experts: int = Field(default=4, ge=2)
 
-    def build(self, inputs: int, tasks: Sequence[str]) -> "SharingModule":
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
         from recmtl.model.sharing.mmoe import MultiGateExperts
 
-        return MultiGateExperts(inputs, tasks, self.hidden, self.experts, self.dropout)
+        return MultiGateExperts(columns.width, tasks, self.experts, self)
 
 
 Sharing = Annotated[Separate | Single | SharedBottom | MMoE, Field(discriminator="kind")]

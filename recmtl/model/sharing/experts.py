@@ -1,4 +1,4 @@
-"""Experts: networks of one shape over one input, computed together."""
+"""Experts: networks of one shape, computed together."""
 
 from collections.abc import Sequence
 
@@ -10,24 +10,34 @@ from recmtl.model.mlp import MLP, linear
 
 
 class Experts(nn.Module):
-    """K networks of linear and ReLU, mixed by gates: (B, inputs), (B, T, K) → T times (B, hidden[-1])."""
+    """K networks of linear and ReLU, mixed by gates: views, (B, T, K) → T times (B, hidden[-1]).
+
+    `groups` says how many of the K read each of the views (B, inputs), which may be one and the same.
+    """
 
     def __init__(
-        self, inputs: int, hidden: Sequence[int], experts: int, dropout: float = 0.0
+        self, inputs: int, hidden: Sequence[int], groups: Sequence[int], dropout: float = 0.0
     ) -> None:
         super().__init__()
-        first = [linear(inputs, hidden[0]) for _ in range(experts)]
+        self.groups, self.dropout, self.outputs = tuple(groups), dropout, hidden[-1]
+        first = [linear(inputs, hidden[0]) for _ in range(sum(groups))]
         self.weight = nn.Parameter(torch.cat([layer.weight.detach() for layer in first]))
-        self.bias = nn.Parameter(torch.zeros(experts * hidden[0]))
-        self.dropout = dropout
-        self.above = nn.ModuleList(MLP(hidden[0], hidden[1:]) for _ in range(experts))
-        self.outputs = hidden[-1]
+        self.bias = nn.Parameter(torch.zeros(len(first) * hidden[0]))
+        self.above = nn.ModuleList(MLP(hidden[0], hidden[1:]) for _ in first)
 
-    def forward(self, x: Tensor, gates: Tensor) -> tuple[Tensor, ...]:
-        return mixtures(x, gates, self.chained, self.dropout * self.training)
+    def forward(
+        self, views: Sequence[Tensor], gates: Tensor, teaches: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """One view a group. `teaches`: as of `chain.mixtures`."""
+        one = all(view is views[0] for view in views)
+        x = views[0] if one else torch.cat(list(views), dim=1)
+        layers = self._layers([sum(self.groups)] if one else self.groups)
+        return mixtures(x, gates, layers, self.dropout * self.training, teaches)
 
-    @property
-    def chained(self) -> list[list[tuple[Tensor, Tensor]]]:
-        """The layers: the first as one, those above one an expert."""
+    def _layers(self, groups: Sequence[int]) -> list[list[tuple[Tensor, Tensor]]]:
+        """The first layer as one weight for experts that read one view, those above as one an expert."""
+        width = len(self.weight) // sum(self.groups)
+        sizes = [width * count for count in groups]
+        first = zip(torch.split(self.weight, sizes), torch.split(self.bias, sizes), strict=True)
         above = zip(*(net.layers for net in self.above), strict=True)
-        return [[(self.weight, self.bias)], *(list(layer) for layer in above)]
+        return [list(first), *(list(layer) for layer in above)]

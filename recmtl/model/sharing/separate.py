@@ -7,17 +7,17 @@ from torch import nn
 from recmtl.batch import Embedded, Shared
 from recmtl.model.mlp import MLP
 from recmtl.model.sharing.module import SharingModule
+from recmtl.model.sharing.options import SharingConfig
 
 
 class SeparateNetworks(SharingModule):
     """views[t] = MLP_t(x_t)."""
 
-    def __init__(
-        self, inputs: int, tasks: Sequence[str], hidden: Sequence[int], dropout: float = 0.0
-    ) -> None:
+    def __init__(self, inputs: int, tasks: Sequence[str], options: SharingConfig) -> None:
         super().__init__()
-        self.networks = nn.ModuleDict({task: MLP(inputs, hidden, dropout) for task in tasks})
-        self.outputs = hidden[-1]
+        networks = {task: MLP(inputs, options.hidden, options.dropout) for task in tasks}
+        self.networks = nn.ModuleDict(networks)
+        self.outputs = options.hidden[-1]
 
     def forward(self, embedded: Embedded) -> Shared:
         return Shared({task: net(embedded.views[task]) for task, net in self.networks.items()})

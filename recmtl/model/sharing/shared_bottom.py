@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from recmtl.batch import Embedded, Shared
 from recmtl.model.mlp import MLP
 from recmtl.model.sharing.module import SharingModule
+from recmtl.model.sharing.options import SharingConfig
 
 
 class SharedBottomNetwork(SharingModule):
@@ -13,13 +14,11 @@ class SharedBottomNetwork(SharingModule):
     Reference: Caruana, Multitask Learning, 1997.
     """
 
-    def __init__(
-        self, inputs: int, tasks: Sequence[str], hidden: Sequence[int], dropout: float = 0.0
-    ) -> None:
+    def __init__(self, inputs: int, tasks: Sequence[str], options: SharingConfig) -> None:
         super().__init__()
-        self.bottom = MLP(inputs, hidden, dropout)
+        self.bottom = MLP(inputs, options.hidden, options.dropout)
         self.tasks = tuple(tasks)
-        self.outputs = hidden[-1]
+        self.outputs = options.hidden[-1]
 
     def forward(self, embedded: Embedded) -> Shared:
         distinct = {id(embedded.views[task]): embedded.views[task] for task in self.tasks}

@@ -1,0 +1,80 @@
+"""Every way in which tasks can hang together that a file can name: which towers a model has, and why.
+
+The classes here hold options only, so that a file can be checked where there is no torch. A module
+stands on both sides of the towers: it may change the views that they read, and makes the tasks' outputs
+of theirs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from recmtl.schema import Config, Task
+
+if TYPE_CHECKING:
+    from recmtl.model.relation.module import RelationModule
+
+Tasks = Mapping[str, Task]
+
+
+class RelationConfig(Config, ABC):
+    """What all relations have: the types of tasks that they accept."""
+
+    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "regression"})
+
+    def refusal(self, tasks: Tasks, trained: frozenset[str]) -> str | None:
+        """Why this relation cannot serve these tasks, or None."""
+        return None
+
+    @abstractmethod
+    def towers(self, tasks: Tasks, trained: frozenset[str]) -> tuple[str, ...]:
+        """The tasks that get a tower, in the order of `tasks`."""
+
+    @abstractmethod
+    def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
+        """The module for views of `inputs` columns."""
+
+
+class Independent(RelationConfig):
+    """A tower for each task with a loss; none knows of another."""
+
+    kind: Literal["independent"] = "independent"
+
+    def towers(self, tasks: Tasks, trained: frozenset[str]) -> tuple[str, ...]:
+        return tuple(t for t in tasks if t in trained)
+
+    def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
+        from recmtl.model.relation.module import RelationModule
+
+        return RelationModule(inputs)
+
+
+class Product(RelationConfig):
+    """A declared product is the product of its factors' probabilities (ESMM, Ma et al., SIGIR 2018).
+
+    With a loss on the product, its factors are trained through it over the entire space.
+    """
+
+    kind: Literal["product"] = "product"
+
+    def refusal(self, tasks: Tasks, trained: frozenset[str]) -> str | None:
+        if not any(task.product for task in tasks.values()):
+            return "no task declares a product, e.g. ctcvr = { label = …, product = [\"ctr\", \"cvr\"] }"
+        for name in tasks:
+            if name in trained and tasks[name].product:
+                return None
+        return "no product has a loss: with a loss on its factors alone, independent is the same"
+
+    def towers(self, tasks: Tasks, trained: frozenset[str]) -> tuple[str, ...]:
+        factors = {f for t in trained for f in tasks[t].product}
+        return tuple(t for t in tasks if t in factors or (t in trained and not tasks[t].product))
+
+    def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
+        from recmtl.model.relation.product import ProductRule
+
+        return ProductRule(inputs, tasks)
+
+
+Relation = Annotated[Independent | Product, Field(discriminator="kind")]

@@ -1,0 +1,82 @@
+"""Gates: how much of a task's view comes from each expert, row by row."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recmtl.batch import Gate
+from recmtl.model.sharing.options import Gated
+
+
+class SoftGates(nn.ModuleDict):
+    """gate_t(x) = softmax(W_t x / temperature) over the experts within reach of t, 0 elsewhere.
+
+    In training each row's gate passes over a share `gate_dropout` of its experts, and what is left sums
+    to 1 (Zhao et al., Recommending What Video to Watch Next, RecSys 2019); where none is left, all stay.
+    """
+
+    places: Tensor
+
+    def __init__(
+        self, inputs: int, experts: Sequence[str], reach: Mapping[str, Sequence[int]], options: Gated
+    ) -> None:
+        super().__init__({task: nn.Linear(inputs, len(r), bias=False) for task, r in reach.items()})
+        self.names, self.reach, self.options = tuple(experts), dict(reach), options
+        places = [i * len(experts) + k for i, r in enumerate(reach.values()) for k in r]
+        self.register_buffer("places", torch.tensor(places), persistent=False)
+
+    def forward(self, views: Mapping[str, Tensor]) -> Tensor:
+        """What each gate reads, task → (B, W), → all gates (B, T, K) in fp32 or more."""
+        groups = by_view(views, self)
+        found = torch.cat([self._logits(views[same[0]], same) for same in groups], dim=1)
+        logits = self._laid_out(found.to(torch.promote_types(found.dtype, torch.float32)), groups)
+        if self.training and self.options.gate_dropout:
+            kept = torch.rand_like(logits) >= self.options.gate_dropout
+            some = (kept & logits.isfinite()).any(-1, keepdim=True)
+            logits = logits.masked_fill(~kept & some, -torch.inf)
+        return (logits / self.options.temperature).softmax(-1)
+
+    def named(self, gates: Tensor) -> dict[str, Gate]:
+        """Each task's gate over the experts within its reach, from all (B, T, K)."""
+        return {
+            task: Gate(gates[:, i, list(reach)], tuple(self.names[k] for k in reach))
+            for i, (task, reach) in enumerate(self.reach.items())
+        }
+
+    def penalties(self, gates: Tensor) -> dict[str, Tensor]:
+        """balance · Σ_t CV²(mean gate of each expert within reach of t), in training.
+
+        Reference: Shazeer et al., Outrageously Large Neural Networks, ICLR 2017, equation 7.
+        """
+        if not (self.training and self.options.balance):
+            return {}
+        shares = gates.mean(0)  # (T, K): they sum to 1 over the K_t within reach, so CV² = K_t Σ s² − 1
+        counts = shares.new_tensor([len(reach) for reach in self.reach.values()])
+        return {"balance": self.options.balance * (counts * shares.square().sum(1) - 1.0).sum()}
+
+    def _logits(self, x: Tensor, same: Iterable[str]) -> Tensor:
+        """Those of gates that read one view, as one product."""
+        return F.linear(x, torch.cat([self[task].get_parameter("weight") for task in same]))
+
+    def _laid_out(self, found: Tensor, groups: Sequence[Sequence[str]]) -> Tensor:
+        """(B, all experts within reach) → (B, T, K), −∞ out of reach."""
+        order = [task for same in groups for task in same]
+        if order != list(self.reach):
+            sizes = [len(self.reach[task]) for task in order]
+            parts = dict(zip(order, torch.split(found, sizes, 1), strict=True))
+            found = torch.cat([parts[task] for task in self.reach], dim=1)
+        if len(self.places) < len(self.reach) * len(self.names):
+            every = found.new_full((len(found), len(self.reach) * len(self.names)), -torch.inf)
+            found = every.index_copy(1, self.places, found)
+        return found.view(len(found), len(self.reach), len(self.names))
+
+
+def by_view(views: Mapping[str, Any], tasks: Iterable[str]) -> list[list[str]]:
+    """The tasks in groups that look at one tensor: all in one group where tables are shared."""
+    groups: dict[int, list[str]] = {}
+    for task in tasks:
+        groups.setdefault(id(views[task]), []).append(task)
+    return list(groups.values())
