@@ -45,6 +45,13 @@ def mixtures(
     return mixed
 
 
+def joined(views: Sequence[Tensor], layer: Layer) -> tuple[Tensor, Layer]:
+    """An input and a first layer for chains that read a view each, which may be one and the same."""
+    if any(view is not views[0] for view in views):
+        return torch.cat(list(views), dim=1), layer
+    return views[0], [(torch.cat([w for w, _ in layer]), torch.cat([b for _, b in layer]))]
+
+
 class _Chains(torch.autograd.Function):
     @staticmethod
     def forward(

@@ -52,6 +52,40 @@ def test_values_and_gradients_are_those_of_plain_layers(count: int, widths: list
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_groups_of_chains_read_a_part_of_the_input_each(dtype: torch.dtype) -> None:
+    x, layers = parameters(3, [6, 4])
+    ((weight, bias),), above = layers
+    both = torch.cat([x, x.flip(0)], dim=1).detach().to(dtype).requires_grad_()
+    grouped: list[Layer] = [[(weight[:6], bias[:6]), (weight[6:], bias[6:])], list(above)]
+    grouped = [[(w.detach().to(dtype).requires_grad_(), b.detach().to(dtype).requires_grad_())
+                for w, b in layer] for layer in grouped]
+    one, two = ([layer[:1] for layer in grouped], [[grouped[0][1]], grouped[1][1:]])
+    theirs = torch.cat([plainly(both[:, :INPUTS], one, 1), plainly(both[:, INPUTS:], two, 2)], dim=1)
+    ours = chains(both, grouped)
+    torch.testing.assert_close(ours, theirs)
+    for a, b in zip(gradients(ours, both, grouped), gradients(theirs, both, grouped), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_task_that_does_not_teach_a_chain_leaves_it_without_gradient(dtype: torch.dtype) -> None:
+    x, layers = parameters(3, [4])
+    weight, bias = (tensor.detach().to(dtype).requires_grad_() for tensor in layers[0][0])
+    gates = torch.rand(ROWS, 2, 3).softmax(-1).to(dtype).requires_grad_()
+    teaches = torch.tensor([[1, 0, 1], [0, 1, 1]]).to(dtype)
+    ours = torch.stack(mixtures(x.detach().to(dtype), gates, [[(weight, bias)]], 0.0, teaches), dim=1)
+    outs = plainly(x.detach().to(dtype), [[(weight, bias)]], 3).view(ROWS, 1, 3, 4)
+    heard = torch.where(teaches.bool().view(1, 2, 3, 1), outs, outs.detach())
+    theirs = (gates.unsqueeze(3) * heard).sum(2)
+    torch.testing.assert_close(ours, theirs)
+    weights = torch.linspace(-1.0, 2.0, ours.numel(), dtype=dtype).view_as(ours)
+    leaves = [gates, weight, bias]
+    found = torch.autograd.grad((ours * weights).sum(), leaves)
+    for a, b in zip(found, torch.autograd.grad((theirs * weights).sum(), leaves), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
 def test_bf16_gives_gradients_in_the_parameters_precision() -> None:
     x, layers = parameters(2, [16, 8])
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,5 +1,7 @@
 """What every sharing under every relation must do: walked over the registered kinds."""
 
+from copy import deepcopy
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -100,6 +102,23 @@ def test_saved_and_loaded_gives_equal_outputs(tmp_path, sharing: str, relation: 
     load_weights(other, tmp_path / "weights.safetensors")
     for task, raw in model(batch).raw.items():
         assert torch.equal(other(batch).raw[task], raw)
+
+
+@pytest.mark.parametrize("sharing", kinds(Sharing))
+def test_the_loops_give_what_torch_gives_in_double_precision(sharing: str) -> None:
+    fast, batch = model_for(sharing, "product", "all_rows"), make_batch(64)
+    plain = deepcopy(fast).double()
+    known = statistics(TASKS, {n: t.numpy() for n, t in batch.labels.items()}, batch.weight.numpy())
+    for model, given in ((fast, batch), (plain, replace(batch, dense=batch.dense.double()))):
+        raw = model(given).raw
+        losses = [task_loss(TASKS[task], raw[task], given, known[task]) for task in LOSSES["all_rows"]]
+        torch.stack(losses).sum().backward()
+    found, wanted = fast(batch).raw["ctr"].double(), plain(batch).raw["ctr"]
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    for (name, ours), theirs in zip(fast.named_parameters(), plain.parameters(), strict=True):
+        assert ours.grad is not None and theirs.grad is not None, name
+        found, wanted = (g.to_dense() if g.is_sparse else g for g in (ours.grad, theirs.grad))
+        torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("sharing", kinds(Sharing))

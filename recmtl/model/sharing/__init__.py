@@ -62,4 +62,106 @@ class MMoE(Gated):
         return MultiGateExperts(columns.width, tasks, self.experts, self)
 
 
-Sharing = Annotated[Separate | Single | SharedBottom | MMoE, Field(discriminator="kind")]
+class OMoE(Gated):
+    """The same with one gate for all tasks."""
+
+    kind: Literal["omoe"] = "omoe"
+    tables: ClassVar[tuple[Tables, ...]] = ("shared",)
+    experts: int = Field(default=4, ge=2)
+
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
+        from recmtl.model.sharing.omoe import OneGateExperts
+
+        return OneGateExperts(columns.width, tasks, self.experts, self)
+
+
+class CGC(Gated):
+    """Customised gate control: experts of each task and shared ones (Tang et al., RecSys 2020)."""
+
+    kind: Literal["cgc"] = "cgc"
+    tables: ClassVar[tuple[Tables, ...]] = ("shared", "both")
+    experts: int = Field(default=2, ge=1, description="of each task")
+    shared_experts: int = Field(default=2, ge=1)
+
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
+        from recmtl.model.sharing.ple import LayeredExtraction
+
+        return LayeredExtraction(columns.width, tasks, (self.experts, self.shared_experts), 1, self)
+
+
+class PLE(Gated):
+    """Progressive layered extraction: levels of CGC, each with layers of `hidden` (the same paper)."""
+
+    kind: Literal["ple"] = "ple"
+    tables: ClassVar[tuple[Tables, ...]] = ("shared", "both")
+    experts: int = Field(default=2, ge=1, description="of each task in each level")
+    shared_experts: int = Field(default=2, ge=1, description="in each level")
+    levels: int = Field(default=2, ge=2)
+
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
+        from recmtl.model.sharing.ple import LayeredExtraction
+
+        experts = (self.experts, self.shared_experts)
+        return LayeredExtraction(columns.width, tasks, experts, self.levels, self)
+
+
+class CrossStitch(SharingConfig):
+    """A network per task, their activations recombined after each layer (Misra et al., CVPR 2016)."""
+
+    kind: Literal["cross_stitch"] = "cross_stitch"
+    own: float = Field(default=0.9, ge=0.0, le=1.0, description="a task's part in itself, at the start")
+
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
+        from recmtl.model.sharing.cross_stitch import StitchedNetworks
+
+        return StitchedNetworks(columns.width, tasks, self.own, self)
+
+
+class SoftSharing(SharingConfig):
+    """A network per task, and the distance between their weights in the loss.
+
+    l2: Duong et al., ACL 2015, L2-Constrained in the MMoE paper; trace_norm: Yang and Hospedales 2017.
+    """
+
+    kind: Literal["soft_sharing"] = "soft_sharing"
+    distance: Literal["l2", "trace_norm"] = "l2"
+    strength: float = Field(default=1e-3, gt=0.0, description="weight of the distance in the loss")
+
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
+        from recmtl.model.sharing.soft_sharing import TiedNetworks
+
+        return TiedNetworks(columns.width, tasks, self.distance, self.strength, self)
+
+
+class TensorFactorization(SharingConfig):
+    """A network per task, the weights of all one tensor of low rank (Yang and Hospedales 2017)."""
+
+    kind: Literal["tensor_factorization"] = "tensor_factorization"
+    rank: int = Field(default=64, ge=1, description="of a layer's inputs and outputs")
+    task_rank: int = Field(default=2, ge=1)
+
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
+        from recmtl.model.sharing.tensor_factorization import FactorizedNetworks
+
+        return FactorizedNetworks(columns.width, tasks, self.rank, self.task_rank, self)
+
+
+class STEM(Gated):
+    """Experts of each task over tables of its own, and shared ones (Su et al., AAAI 2024)."""
+
+    kind: Literal["stem"] = "stem"
+    tables: ClassVar[tuple[Tables, ...]] = ("both",)
+    experts: int = Field(default=2, ge=1, description="of each task")
+    shared_experts: int = Field(default=2, ge=1)
+
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
+        from recmtl.model.sharing.stem import EmbeddingsOfTasks
+
+        return EmbeddingsOfTasks(columns.width, tasks, (self.experts, self.shared_experts), self)
+
+
+Sharing = Annotated[
+    Separate | Single | SharedBottom | OMoE | MMoE | CGC | PLE | CrossStitch | SoftSharing
+    | TensorFactorization | STEM,
+    Field(discriminator="kind"),
+]

@@ -32,6 +32,5 @@ class MultiGateExperts(SharingModule):
         for same in by_view(embedded.views, order):
             own = gates if same == order else gates[:, [order.index(task) for task in same]]
             views |= zip(same, self.experts([embedded.views[same[0]]], own), strict=True)
-        return Shared(
-            {task: views[task] for task in order}, self.gates.named(gates), self.gates.penalties(gates)
-        )
+        named, penalties = self.gates.named(gates), self.gates.penalties(gates)
+        return Shared({task: views[task] for task in order}, named, penalties)

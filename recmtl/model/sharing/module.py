@@ -2,9 +2,15 @@
 
 from abc import ABC, abstractmethod
 
-from torch import nn
+from torch import Tensor, nn
 
 from recmtl.batch import Embedded, Shared
+
+
+def shared_view(embedded: Embedded) -> Tensor:
+    """The view of the tables that all tasks share, of a sharing whose options ask for such."""
+    assert embedded.shared is not None
+    return embedded.shared
 
 
 class SharingModule(nn.Module, ABC):
