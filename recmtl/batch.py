@@ -1,8 +1,10 @@
 """The messages between the parts: Layout, Batch, Embedded, Output. They hold, they do not act."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from recmtl.errors import RecmtlError, nearest
 
 if TYPE_CHECKING:
     import torch
@@ -129,6 +131,15 @@ class Columns:
     @property
     def width(self) -> int:
         return max((s.stop for s in self.slices.values()), default=0)
+
+    def of(self, features: Iterable[str]) -> list[int]:
+        """The columns of some features, in their order. Raises RecmtlError for one that is not there."""
+        places: list[int] = []
+        for name in features:
+            if name not in self.slices:
+                raise RecmtlError(f"no feature {name!r} in a view", fix=nearest(name, self.slices))
+            places += range(self.slices[name].start, self.slices[name].stop)
+        return places
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ A module takes `Embedded` and gives `Shared`: one view per task, and gates where
 """
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from recmtl.batch import Columns
+from recmtl.errors import nearest
 from recmtl.model.sharing.options import Gated, SharingConfig, Tables
 
 if TYPE_CHECKING:
@@ -160,8 +162,53 @@ class STEM(Gated):
         return EmbeddingsOfTasks(columns.width, tasks, (self.experts, self.shared_experts), self)
 
 
+class HoME(Gated):
+    """Experts of groups of tasks, then of tasks, with feature and self gates (Wang et al. 2024)."""
+
+    kind: Literal["home"] = "home"
+    tables: ClassVar[tuple[Tables, ...]] = ("shared",)
+    experts: int = Field(default=1, ge=1, description="of each task, each group, and all")
+    rank: int = Field(default=16, ge=1, description="of an expert's gate over its inputs")
+    groups: tuple[tuple[str, ...], ...] = Field(default=(), description="tasks; without: one of all")
+
+    def refusal(self, towers: Sequence[str], features: Sequence[str]) -> str | None:
+        grouped = [task for group in self.groups for task in group]
+        if self.groups and (sorted(grouped) != sorted(towers) or not all(self.groups)):
+            return f"sharing.groups: each of the towers {', '.join(towers)} stands in one group"
+        return None
+
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
+        from recmtl.model.sharing.home import HierarchicalExperts
+
+        groups = {f"group {i}": group for i, group in enumerate(self.groups or (tuple(tasks),))}
+        return HierarchicalExperts(columns.width, groups, (self.experts, self.rank), self)
+
+
+class PEPNet(SharingConfig):
+    """A network per task, scaled by what is known of domain, user and item (Chang et al., KDD 2023)."""
+
+    kind: Literal["pepnet"] = "pepnet"
+    tables: ClassVar[tuple[Tables, ...]] = ("shared",)
+    domain: tuple[str, ...] = Field(default=(), description="features that scale the embeddings")
+    prior: tuple[str, ...] = Field(default=(), description="features that scale the hidden units")
+    gate_hidden: int = Field(default=64, ge=1, description="width of a gate's hidden layer")
+
+    def refusal(self, towers: Sequence[str], features: Sequence[str]) -> str | None:
+        for key, names in (("domain", self.domain), ("prior", self.prior)):
+            for name in names:
+                if not any(fnmatchcase(name, feature) for feature in features):
+                    return f"sharing.{key}: no feature {name!r}; {nearest(name, features)}"
+        return None
+
+    def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
+        from recmtl.model.sharing.pepnet import PersonalisedNetworks
+
+        names = (self.domain, self.prior)
+        return PersonalisedNetworks(columns, tasks, names, self.gate_hidden, self)
+
+
 Sharing = Annotated[
     Separate | Single | SharedBottom | OMoE | MMoE | CGC | PLE | CrossStitch | SoftSharing
-    | TensorFactorization | STEM,
+    | TensorFactorization | STEM | HoME | PEPNet,
     Field(discriminator="kind"),
 ]

@@ -1,0 +1,59 @@
+"""A network per task whose inputs and hidden units are scaled by what is known of the row."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recmtl.batch import Columns, Embedded, Shared
+from recmtl.model.chain import chains
+from recmtl.model.mlp import MLP
+from recmtl.model.sharing.module import SharingModule, shared_view
+from recmtl.model.sharing.options import SharingConfig
+
+
+class PersonalisedNetworks(SharingModule):
+    """E ← δ ⊙ E with δ = gate(E[domain], sg E), then x_t ← relu(W_t (δ_t ⊙ x_t) + b_t) in every layer,
+    with δ of all tasks in a layer = gate(E[prior], sg E), where sg passes no gradient.
+
+    `names`: the features of the domain (EPNet), and those of user, item and author (PPNet).
+
+    Reference: Chang et al., PEPNet: Parameter and Embedding Personalized Network for Infusing with
+    Personalized Prior Information, KDD 2023, section 3.
+    """
+
+    def __init__(
+        self, columns: Columns, tasks: Sequence[str], names: tuple[Sequence[str], Sequence[str]],
+        gate_hidden: int, options: SharingConfig,
+    ) -> None:
+        super().__init__()
+        self.domain, self.prior = (columns.of(part) for part in names)
+        width = columns.width
+        self.embedding_gate = GateUnit(len(self.domain) + width, gate_hidden, width)
+        self.networks = nn.ModuleDict({task: MLP(width, options.hidden) for task in tasks})
+        widths = [len(tasks) * below for below in (width, *options.hidden[:-1])]
+        self.gates = nn.ModuleList(GateUnit(len(self.prior) + width, gate_hidden, w) for w in widths)
+        self.dropout, self.outputs = options.dropout, options.hidden[-1]
+
+    def forward(self, embedded: Embedded) -> Shared:
+        whole = shared_view(embedded)
+        x = whole * self.embedding_gate(torch.cat([whole[:, self.domain], whole.detach()], dim=1))
+        known = torch.cat([whole[:, self.prior], x.detach()], dim=1)
+        h = x.repeat(1, len(self.networks))
+        layers = zip(*(network.layers for network in self.networks.values()), strict=True)
+        for gate, layer in zip(self.gates, layers, strict=True):
+            h = chains(h * gate(known), [layer], self.dropout * self.training)
+        return Shared(dict(zip(self.networks, h.chunk(len(self.networks), 1), strict=True)))
+
+
+class GateUnit(nn.Module):
+    """2 σ(W' relu(W x + b) + b'): the paper's Gate NU."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.below = MLP(inputs, [hidden])
+        self.above = nn.Linear(hidden, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2.0 * F.sigmoid(self.above(self.below(x)))
