@@ -1,0 +1,111 @@
+"""What share of its floor each model's training step reaches, beside that of the first, all in turns.
+
+    python benchmarks/family.py CONFIG OUT [--precision fp32] [--rounds 8] [--threads 1]
+
+OUT holds the shards of CONFIG (`recmtl ingest`, `recmtl encode`). The floor is that of `floor.py`: each
+weight's products, forward and backward, measured alone, and the table's rows. A weight that a model uses
+several times in a step counts once. Seconds are the processor's, so that what else it does counts
+little.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from floor import Part, dense_parts, table_parts
+
+from recmtl.batch import Batch
+from recmtl.data.loader import Loader
+from recmtl.data.shards import Shards
+from recmtl.experiment import Experiment
+from recmtl.kernels import engine, keep_freed_memory
+from recmtl.learn.group import ALONE
+from recmtl.learn.optim import build_optimizers
+from recmtl.learn.settings import TrainConfig
+from recmtl.learn.step import make_step, parameters
+from recmtl.run import Run, _model
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass
+class Case:
+    """A model's step and the parts of its floor, with the seconds that steps took."""
+
+    step: Callable[[Batch], object]
+    parts: list[Part]
+    seconds: list[float] = field(default_factory=list)
+
+    def measure(self, batch: Batch, keep: bool) -> None:
+        for part in self.parts:
+            taken = _seconds(part.call)
+            if keep:
+                part.seconds.append(taken)
+        taken = _seconds(lambda: self.step(batch))
+        if keep:
+            self.seconds.append(taken)
+
+    @property
+    def floor(self) -> float:
+        return sum(part.median * part.times for part in self.parts)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+def build(run: Run, train: Shards, config: TrainConfig, batch: Batch) -> Case:
+    model, objective = _model(run, train)
+    model.train()
+    step = make_step(model, objective, build_optimizers(*parameters(model), config), config, ALONE)
+    parts = list(dense_parts(model, config.batch_size, DTYPES[config.precision]))
+    for table in parameters(model)[0]:
+        parts += table_parts(table.detach(), batch)
+    return Case(step, parts)
+
+
+def table(cases: dict[str, Case]) -> str:
+    lines = ["| model | floor, ms | step, ms | floor / step | of the first's |", "|---|---|---|---|---|"]
+    first = None
+    for name, case in cases.items():
+        step = statistics.median(case.seconds)
+        share = case.floor / step
+        first = first or share
+        lines.append(
+            f"| {name} | {case.floor * 1e3:.1f} | {step * 1e3:.1f} | {share:.0%} | {share / first:.0%} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--precision", default="fp32", choices=DTYPES)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    keep_freed_memory()  # as a fit does
+    experiment = Experiment.read(chosen.config)
+    config = experiment.train.model_copy(update={"precision": chosen.precision})
+    train = Shards.open(chosen.out / "shards" / "train")
+    batch = next(Loader(train, config.batch_size, seed=1).batches(1))
+    cases = {
+        name: build(Run(experiment, name, 1, chosen.out), train, config, batch)
+        for name in experiment.models
+    }
+    for number in range(chosen.rounds + 1):
+        for case in cases.values():
+            case.measure(batch, keep=number > 0)
+    print(f"{chosen.precision}, batch {config.batch_size}, loops: {engine()}\n\n{table(cases)}")
+
+
+if __name__ == "__main__":
+    main()
