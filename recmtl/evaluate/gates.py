@@ -1,6 +1,7 @@
 """Gate summaries in, a heat map and a table out: which task leans on which expert."""
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from recmtl.page import heat_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+LABEL = 18  # letters that fit under a cell
 
 
 def gate_table(summaries: Mapping[str, GateSummary]) -> list[dict[str, Any]]:
@@ -40,6 +43,6 @@ def gate_heat_map(summaries: Mapping[str, GateSummary], title: str) -> "Figure":
     return heat_map(
         np.stack([spread_out(s, s.mean) for s in summaries.values()]),
         [f"{task}\nentropy {s.entropy.normalised:.2f}" for task, s in summaries.items()],
-        [f"expert {name}" for name in experts], title,
+        [fill(f"expert {name}", LABEL) for name in experts], title,
         spread=np.stack([spread_out(s, s.std) for s in summaries.values()]),
     )

@@ -72,7 +72,9 @@ def test_home(count: int, training: bool) -> None:
     found = module.train(training)(given)
     for task in TASKS:
         np.testing.assert_allclose(found.views[task].detach(), wanted[task], atol=1e-6)
-    assert set(found.gates) == {*TASKS, "group 0", "group 1", every}
+    assert set(found.gates) == {
+        *TASKS, "group 0 level 1", "group 1 level 1", "all tasks level 1"
+    }
     assert found.gates["ctr"].experts == tuple(
         f"{source} {k}" for source in ("ctr", "group 0", every) for k in range(count)
     )

@@ -93,6 +93,10 @@ def test_ple_is_cgc_level_by_level(tables: str) -> None:
     assert set(found.gates) == {
         *TASKS, *(f"{name} level {n}" for n in (1, 2) for name in (*TASKS, "all tasks"))
     }
+    assert found.gates["cvr level 1"].experts == (
+        "cvr 0 level 1", "all tasks 0 level 1", "all tasks 1 level 1",
+    )
+    assert found.gates["cvr"].experts == ("cvr 0", "all tasks 0", "all tasks 1")
     assert gradients_are_right(module, given, outputs)
 
 

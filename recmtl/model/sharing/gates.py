@@ -76,6 +76,14 @@ class SoftGates(nn.ModuleDict):
         return found.view(len(found), len(self.reach), len(self.names))
 
 
+def at_level(gates: Mapping[str, Gate], number: int) -> dict[str, Gate]:
+    """Gates below the last level, under names that tell them and their experts from those above."""
+    return {
+        f"{name} level {number}": Gate(g.weights, tuple(f"{e} level {number}" for e in g.experts))
+        for name, g in gates.items()
+    }
+
+
 def by_view(views: Mapping[str, Any], tasks: Iterable[str]) -> list[list[str]]:
     """The tasks in groups that look at one tensor: all in one group where tables are shared."""
     groups: dict[int, list[str]] = {}

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from recmtl.batch import Embedded, Shared
 from recmtl.model.chain import chains
 from recmtl.model.mlp import MLP
-from recmtl.model.sharing.gates import ALL, SoftGates
+from recmtl.model.sharing.gates import ALL, SoftGates, at_level
 from recmtl.model.sharing.module import SharingModule, shared_view
 from recmtl.model.sharing.options import Gated
 
@@ -50,7 +50,7 @@ class HierarchicalExperts(SharingModule):
         known = {task: beside[name] for task, name in self.group.items()}
         found = self.of_tasks({**meta.views, **own}, known)
         penalties = {n: p + meta.penalties[n] for n, p in found.penalties.items()}
-        return Shared(found.views, {**found.gates, **meta.gates}, penalties)
+        return Shared(found.views, {**at_level(meta.gates, 1), **found.gates}, penalties)
 
 
 class Level(nn.Module):

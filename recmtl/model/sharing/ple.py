@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from recmtl.batch import Embedded, Gate, Shared
 from recmtl.model.sharing.experts import Experts
-from recmtl.model.sharing.gates import ALL, SoftGates
+from recmtl.model.sharing.gates import ALL, SoftGates, at_level
 from recmtl.model.sharing.module import SharingModule, shared_view
 from recmtl.model.sharing.options import Gated
 
@@ -34,8 +34,7 @@ class LayeredExtraction(SharingModule):
         penalties: dict[str, Tensor] = {}
         for number, level in enumerate(self.levels, 1):
             shared = level(shared.views)
-            last = number == len(self.levels)
-            gates |= {name if last else f"{name} level {number}": g for name, g in shared.gates.items()}
+            gates |= shared.gates if number == len(self.levels) else at_level(shared.gates, number)
             penalties = {n: p + penalties.get(n, 0.0) for n, p in shared.penalties.items()}
         return Shared(shared.views, gates, penalties)
 
