@@ -80,9 +80,9 @@ def test_home(count: int, training: bool) -> None:
     )
 
 
-@pytest.mark.parametrize("experts", [1, 2])
-def test_gradients(experts: int) -> None:
-    module, _ = built(HoME(hidden=(3, 2), experts=experts, rank=1, groups=GROUPS), TASKS)
+@pytest.mark.parametrize(("hidden", "experts"), [((2, 2), 1), ((2,), 2)])
+def test_gradients(hidden: tuple[int, ...], experts: int) -> None:
+    module, _ = built(HoME(hidden=hidden, experts=experts, rank=1, groups=GROUPS), TASKS)
 
     def views(shared: Shared) -> list[torch.Tensor]:
         return list(shared.views.values())

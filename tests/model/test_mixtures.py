@@ -97,7 +97,12 @@ def test_ple_is_cgc_level_by_level(tables: str) -> None:
         "cvr 0 level 1", "all tasks 0 level 1", "all tasks 1 level 1",
     )
     assert found.gates["cvr"].experts == ("cvr 0", "all tasks 0", "all tasks 1")
-    assert gradients_are_right(module, given, outputs)
+
+
+@pytest.mark.parametrize("tables", ["shared", "both"])
+def test_gradients_of_ple(tables: str) -> None:
+    module, _ = built(PLE(hidden=(3, 2), experts=1, shared_experts=1), TASKS[:2])
+    assert gradients_are_right(module, embedded(TASKS[:2], tables), outputs)
 
 
 def test_stem_reads_all_experts_and_teaches_its_own() -> None:
