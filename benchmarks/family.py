@@ -2,34 +2,73 @@
 
     python benchmarks/family.py CONFIG OUT [--precision fp32] [--rounds 8] [--threads 1]
 
-OUT holds the shards of CONFIG (`recmtl ingest`, `recmtl encode`). The floor is that of `floor.py`: each
-weight's products, forward and backward, measured alone, and the table's rows. A weight that a model uses
-several times in a step counts once. Seconds are the processor's, so that what else it does counts
-little.
+OUT holds the shards of CONFIG (`recmtl ingest`, `recmtl encode`). The floor is that of `floor.py`, of the
+products that a step is seen to make: each one measured alone, and the table's rows. Seconds are the
+processor's, so that what else it does counts little.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from floor import Part, dense_parts, table_parts
+from floor import Part, table_parts
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from recmtl.batch import Batch
 from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
-from recmtl.kernels import engine, keep_freed_memory
+from recmtl.kernels import engine, keep_freed_memory, side_by_side, weight_gradient
 from recmtl.learn.group import ALONE
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.step import make_step, parameters
 from recmtl.run import Run, _model
 
+SMALL = 1 << 20  # rows × inner × columns of a product that is worth its own measure
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class Products(TorchDispatchMode):
+    """Counts the products of two matrices, (rows, inner, columns), that are made while it is on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Counter[tuple[int, int, int]] = Counter()
+
+    def __torch_dispatch__(  # type: ignore[no-untyped-def]
+        self, func, types, args=(), kwargs=None
+    ) -> object:
+        out = func(*args, **(kwargs or {}))
+        if func.name() in ("aten::mm", "aten::mm.out", "aten::addmm", "mkldnn::_linear_pointwise"):
+            left = args[1] if func.name() == "aten::addmm" else args[0]
+            self.seen[len(left), left.shape[1], out.shape[1]] += 1
+        if func.name() == "aten::bmm":
+            self.seen[args[0].shape[1], args[0].shape[2], args[1].shape[2]] += len(args[0])
+        return out
+
+    def parts(self, batch: int, dtype: torch.dtype) -> Iterator[Part]:
+        """Those that are not tiny, and how often; a sum over the batch is a weight's gradient."""
+        for (rows, inner, columns), times in self.seen.items():
+            if rows * inner * columns >= SMALL:
+                name = f"{rows} × {inner} × {columns}"
+                call = (_gradient if inner == batch else _product)(rows, inner, columns, dtype)
+                yield Part(name, call, 0.0, "", times)
+
+
+def _product(rows: int, inner: int, columns: int, dtype: torch.dtype) -> Callable[[], object]:
+    x, weight = torch.randn(rows, inner).to(dtype), torch.randn(columns, inner).to(dtype)
+    return lambda: side_by_side(x, [weight])
+
+
+def _gradient(rows: int, inner: int, columns: int, dtype: torch.dtype) -> Callable[[], object]:
+    gradient, x = torch.randn(inner, rows).to(dtype), torch.randn(inner, columns).to(dtype)
+    return lambda: weight_gradient(gradient, x)
 
 
 @dataclass
@@ -60,11 +99,13 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def build(run: Run, train: Shards, config: TrainConfig, batch: Batch) -> Case:
+def _built(run: Run, train: Shards, config: TrainConfig, batch: Batch) -> Case:
     model, objective = _model(run, train)
     model.train()
     step = make_step(model, objective, build_optimizers(*parameters(model), config), config, ALONE)
-    parts = list(dense_parts(model, config.batch_size, DTYPES[config.precision]))
+    with Products() as products:
+        step(batch)
+    parts = list(products.parts(config.batch_size, DTYPES[config.precision]))
     for table in parameters(model)[0]:
         parts += table_parts(table.detach(), batch)
     return Case(step, parts)
@@ -98,7 +139,7 @@ def main() -> None:
     train = Shards.open(chosen.out / "shards" / "train")
     batch = next(Loader(train, config.batch_size, seed=1).batches(1))
     cases = {
-        name: build(Run(experiment, name, 1, chosen.out), train, config, batch)
+        name: _built(Run(experiment, name, 1, chosen.out), train, config, batch)
         for name in experiment.models
     }
     for number in range(chosen.rounds + 1):

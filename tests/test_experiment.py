@@ -135,6 +135,10 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"models__mmoe__loss": {"ctrr": 1.0}}, "no task 'ctrr'; did you mean 'ctr'?"),
     ({"models__mmoe__sharing": {"kind": "mmoe", "experts": 0}}, "experts"),
     ({"models__mmoe__sharing": {"kind": "single"}, "models__mmoe__tables": "shared"}, "drop tables"),
+    ({"models__mmoe__sharing": {"kind": "pepnet", "prior": ["usr"]}},
+     "models.mmoe: sharing.prior: no feature 'usr'; did you mean 'user'?"),
+    ({"models__mmoe__sharing": {"kind": "home", "groups": [["ctr"], ["cvr"]]}},
+     "models.mmoe: sharing.groups: each of the towers ctr, ctcvr stands in one group"),
     (
         {
             "models__mmoe__relation": {"kind": "product"}, "tasks__ctcvr": {"label": "converted"},

@@ -2,11 +2,10 @@
 
 from copy import deepcopy
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
-from pydantic import BaseModel
 
 from recmtl.errors import RecmtlError
 from recmtl.learn.checkpoint import load_weights, save_weights
@@ -16,14 +15,19 @@ from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.model.relation import Relation
 from recmtl.model.sharing import Sharing
+from recmtl.model.sharing.options import Tables
 from recmtl.schema import Task
 from recmtl.seed import seed_everything
 from tests.model.made_up import LAYOUT, TASKS, make_batch, permute
 
 
+def classes(union: object) -> tuple[Any, ...]:
+    found: tuple[Any, ...] = get_args(get_args(union)[0])
+    return found
+
+
 def kinds(union: object) -> list[str]:
-    classes: tuple[type[BaseModel], ...] = get_args(get_args(union)[0])
-    return [c.model_fields["kind"].default for c in classes]
+    return [kind.model_fields["kind"].default for kind in classes(union)]
 
 
 LOSSES = {
@@ -44,10 +48,11 @@ def config(sharing: str, relation: str, loss: str) -> ModelConfig:
     })
 
 
-def model_for(sharing: str, relation: str, loss: str) -> MultiTask:
+def model_for(sharing: str, relation: str, loss: str, tables: Tables | None = None) -> MultiTask:
     seed_everything(3)
     embedding = EmbeddingConfig(width=4, init=0.5)
-    return build_model(config(sharing, relation, loss), embedding, LAYOUT, TASKS).eval()
+    chosen = config(sharing, relation, loss).model_copy(update={"tables": tables})
+    return build_model(chosen, embedding, LAYOUT, TASKS).eval()
 
 
 @pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
@@ -119,6 +124,18 @@ def test_the_loops_give_what_torch_gives_in_double_precision(sharing: str) -> No
         assert ours.grad is not None and theirs.grad is not None, name
         found, wanted = (g.to_dense() if g.is_sparse else g for g in (ours.grad, theirs.grad))
         torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize(("sharing", "tables"), [
+    (kind.model_fields["kind"].default, tables) for kind in classes(Sharing) for tables in kind.tables
+])
+def test_every_embedding_of_the_tables_that_it_reads_is_trained(sharing: str, tables: Tables) -> None:
+    model, batch = model_for(sharing, "independent", "all_rows", tables), make_batch(64)
+    torch.stack([raw.sum() for raw in model(batch).raw.values()]).sum().backward()
+    for width, table in model.embedding.tables.items():
+        assert table.grad is not None
+        copies = table.grad.to_dense().view(len(table), -1, int(width)).abs().sum((0, 2))
+        assert len(copies) == {"shared": 1, "per_task": 2, "both": 3}[tables] and (copies > 0).all()
 
 
 @pytest.mark.parametrize("sharing", kinds(Sharing))
