@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recmtl.batch import Shared
-from recmtl.model.sharing import CGC, PLE, STEM, MMoE, OMoE
+from recmtl.model.sharing import CGC, PLE, STEM, HoME, MMoE, OMoE
 from recmtl.model.sharing.options import Gated
 from tests.model.by_hand import Array, Weights, built, embedded, expert, gradients_are_right, softmax
 
@@ -135,7 +135,7 @@ def test_no_gradient_goes_from_a_task_of_stem_to_the_experts_of_another() -> Non
     assert gradients_are_right(module, given, lambda s: [s.views["cvr"]], reached.__contains__)
 
 
-@pytest.mark.parametrize("options", [MMoE(experts=3), PLE(), STEM()], ids=lambda o: o.kind)
+@pytest.mark.parametrize("options", [OMoE(), MMoE(), PLE(), STEM(), HoME()], ids=lambda o: o.kind)
 def test_balance_is_the_squared_variation_of_each_gate(options: Gated) -> None:
     changed = options.model_copy(update={"balance": 0.25, "hidden": HIDDEN})
     module, _ = built(changed, TASKS)
