@@ -137,6 +137,8 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"models__mmoe__sharing": {"kind": "single"}, "models__mmoe__tables": "shared"}, "drop tables"),
     ({"models__mmoe__sharing": {"kind": "pepnet", "prior": ["usr"]}},
      "models.mmoe: sharing.prior: no feature 'usr'; did you mean 'user'?"),
+    ({"models__mmoe__sharing": {"kind": "ple", "experts": {"ctr": 1, "cvr": 2}}},
+     "models.mmoe: sharing.experts: names each of the towers ctr, ctcvr, or is one number"),
     ({"models__mmoe__sharing": {"kind": "home", "groups": [["ctr"], ["cvr"]]}},
      "models.mmoe: sharing.groups: each of the towers ctr, ctcvr stands in one group"),
     (

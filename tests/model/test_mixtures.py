@@ -17,14 +17,15 @@ def outputs(shared: Shared) -> list[torch.Tensor]:
     return [*shared.views.values(), *(gate.weights for gate in shared.gates.values())]
 
 
-def level(w: Weights, prefix: str, x: dict[str, Array], own: int, shared: int) -> dict[str, Array]:
+def level(w: Weights, prefix: str, x: dict[str, Array], counts: tuple[int, ...]) -> dict[str, Array]:
     """Equations 1 to 4 of PLE: each task's experts and the shared ones, mixed by the task's gate."""
-    count = own * len(TASKS) + shared
-    experts = {
-        source: [expert(w, f"{prefix}experts", i * own + k, count, x[source])
-                 for k in range(own if source in TASKS else shared)]
-        for i, source in enumerate((*TASKS, "all tasks"))
-    }
+    experts: dict[str, list[Array]] = {}
+    number = 0
+    for source, count in zip((*TASKS, "all tasks"), counts, strict=True):
+        experts[source] = [
+            expert(w, f"{prefix}experts", number + k, sum(counts), x[source]) for k in range(count)
+        ]
+        number += count
     found = {}
     for reader, view in x.items():
         within = [e for source in experts for e in experts[source]
@@ -62,19 +63,20 @@ def test_omoe_has_one_gate_and_one_view() -> None:
 
 
 @pytest.mark.parametrize("tables", ["shared", "both"])
-@pytest.mark.parametrize(("own", "shared"), [(1, 1), (2, 3)])
-def test_cgc(own: int, shared: int, tables: str) -> None:
-    module, w = built(CGC(hidden=HIDDEN, experts=own, shared_experts=shared), TASKS)
+@pytest.mark.parametrize(("own", "counts"), [
+    (1, (1, 1, 1, 2)), (2, (2, 2, 2, 2)), ({"cvr": 3, "like": 2, "ctr": 1}, (1, 3, 2, 2)),
+])
+def test_cgc(own: int | dict[str, int], counts: tuple[int, ...], tables: str) -> None:
+    module, w = built(CGC(hidden=HIDDEN, experts=own), TASKS)
     given = embedded(TASKS, tables)
     assert given.shared is not None
     x = {**{task: view.numpy() for task, view in given.views.items()}, "all tasks": given.shared.numpy()}
-    found, wanted = module(given), level(w, "levels.0.", x, own, shared)
+    found, wanted = module(given), level(w, "levels.0.", x, counts)
     assert list(found.views) == list(wanted) == list(TASKS)
-    for task in TASKS:
+    for task, count in zip(TASKS, counts, strict=False):
         np.testing.assert_allclose(found.views[task].detach(), wanted[task], atol=1e-6)
-        assert found.gates[task].experts == (
-            *(f"{task} {k}" for k in range(own)), *(f"all tasks {k}" for k in range(shared))
-        )
+        named = found.gates[task].experts
+        assert named == (*(f"{task} {k}" for k in range(count)), "all tasks 0", "all tasks 1")
     if own == 1:
         assert gradients_are_right(module, given, outputs)
 
@@ -86,7 +88,7 @@ def test_ple_is_cgc_level_by_level(tables: str) -> None:
     assert given.shared is not None
     x = {**{task: view.numpy() for task, view in given.views.items()}, "all tasks": given.shared.numpy()}
     for number in range(3):
-        x = level(w, f"levels.{number}.", x, 1, 2)
+        x = level(w, f"levels.{number}.", x, (1, 1, 1, 2))
     found = module(given)
     for task in TASKS:
         np.testing.assert_allclose(found.views[task].detach(), x[task], atol=1e-6)

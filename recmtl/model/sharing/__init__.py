@@ -12,7 +12,7 @@ from pydantic import Field
 
 from recmtl.batch import Columns
 from recmtl.errors import nearest
-from recmtl.model.sharing.options import Gated, SharingConfig, Tables
+from recmtl.model.sharing.options import Gated, OwnExperts, SharingConfig, Tables
 
 if TYPE_CHECKING:
     from recmtl.model.sharing.module import SharingModule
@@ -77,34 +77,29 @@ class OMoE(Gated):
         return OneGateExperts(columns.width, tasks, self.experts, self)
 
 
-class CGC(Gated):
+class CGC(OwnExperts):
     """Customised gate control: experts of each task and shared ones (Tang et al., RecSys 2020)."""
 
     kind: Literal["cgc"] = "cgc"
     tables: ClassVar[tuple[Tables, ...]] = ("shared", "both")
-    experts: int = Field(default=2, ge=1, description="of each task")
-    shared_experts: int = Field(default=2, ge=1)
 
     def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
         from recmtl.model.sharing.ple import LayeredExtraction
 
-        return LayeredExtraction(columns.width, tasks, (self.experts, self.shared_experts), 1, self)
+        return LayeredExtraction(columns.width, self.sources(tasks), 1, self)
 
 
-class PLE(Gated):
+class PLE(OwnExperts):
     """Progressive layered extraction: levels of CGC, each with layers of `hidden` (the same paper)."""
 
     kind: Literal["ple"] = "ple"
     tables: ClassVar[tuple[Tables, ...]] = ("shared", "both")
-    experts: int = Field(default=2, ge=1, description="of each task in each level")
-    shared_experts: int = Field(default=2, ge=1, description="in each level")
     levels: int = Field(default=2, ge=2)
 
     def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
         from recmtl.model.sharing.ple import LayeredExtraction
 
-        experts = (self.experts, self.shared_experts)
-        return LayeredExtraction(columns.width, tasks, experts, self.levels, self)
+        return LayeredExtraction(columns.width, self.sources(tasks), self.levels, self)
 
 
 class CrossStitch(SharingConfig):
@@ -148,18 +143,16 @@ class TensorFactorization(SharingConfig):
         return FactorizedNetworks(columns.width, tasks, self.rank, self.task_rank, self)
 
 
-class STEM(Gated):
+class STEM(OwnExperts):
     """Experts of each task over tables of its own, and shared ones (Su et al., AAAI 2024)."""
 
     kind: Literal["stem"] = "stem"
     tables: ClassVar[tuple[Tables, ...]] = ("both",)
-    experts: int = Field(default=2, ge=1, description="of each task")
-    shared_experts: int = Field(default=2, ge=1)
 
     def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
         from recmtl.model.sharing.stem import EmbeddingsOfTasks
 
-        return EmbeddingsOfTasks(columns.width, tasks, (self.experts, self.shared_experts), self)
+        return EmbeddingsOfTasks(columns.width, self.sources(tasks), self)
 
 
 class HoME(Gated):

@@ -10,8 +10,6 @@ from torch.nn import functional as F
 from recmtl.batch import Gate
 from recmtl.model.sharing.options import Gated
 
-ALL = "all tasks"  # what belongs to none of them: no task's name has a space
-
 
 class SoftGates(nn.ModuleDict):
     """gate_t(x) = softmax(W_t x / temperature) over the experts within reach of t, 0 elsewhere.

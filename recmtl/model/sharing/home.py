@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from recmtl.batch import Embedded, Shared
 from recmtl.model.chain import chains
 from recmtl.model.mlp import MLP
-from recmtl.model.sharing.gates import ALL, SoftGates, at_level
+from recmtl.model.sharing.gates import SoftGates, at_level
 from recmtl.model.sharing.module import SharingModule, shared_view
-from recmtl.model.sharing.options import Gated
+from recmtl.model.sharing.options import ALL, Gated
 
 MOMENTUM = 0.1  # of a batch in the running statistics
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from recmtl.batch import Embedded, Shared
 from recmtl.model.sharing.experts import Experts
-from recmtl.model.sharing.gates import ALL, SoftGates
+from recmtl.model.sharing.gates import SoftGates
 from recmtl.model.sharing.module import SharingModule, shared_view
-from recmtl.model.sharing.options import Gated
+from recmtl.model.sharing.options import ALL, Gated
 
 
 class OneGateExperts(SharingModule):

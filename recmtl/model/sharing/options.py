@@ -1,7 +1,7 @@
 """What the options of sharings have in common. They hold no torch: a file is checked without it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Tables = Literal["shared", "per_task", "both"]
 Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+ALL = "all tasks"  # what belongs to none of them: no task's name has a space
 
 
 class SharingConfig(Config, ABC):
@@ -39,3 +40,20 @@ class Gated(SharingConfig):
     temperature: float = Field(default=1.0, gt=0.0, description="softmax(logits / temperature)")
     gate_dropout: Dropout = Field(default=0.0, description="share of experts left out, in training")
     balance: float = Field(default=0.0, ge=0.0, description="weight of uneven use of experts in the loss")
+
+
+class OwnExperts(Gated):
+    """What sharings have besides whose tasks have experts of their own."""
+
+    experts: PositiveInt | dict[str, PositiveInt] = Field(default=2, description="of a task, or by task")
+    shared_experts: int = Field(default=2, ge=1)
+
+    def refusal(self, towers: Sequence[str], features: Sequence[str]) -> str | None:
+        if isinstance(self.experts, dict) and self.experts.keys() != set(towers):
+            return f"sharing.experts: names each of the towers {', '.join(towers)}, or is one number"
+        return None
+
+    def sources(self, tasks: Sequence[str]) -> Mapping[str, int]:
+        """How many experts read the view of each task, and how many that of all."""
+        own = self.experts if isinstance(self.experts, dict) else dict.fromkeys(tasks, self.experts)
+        return {**{task: own[task] for task in tasks}, ALL: self.shared_experts}

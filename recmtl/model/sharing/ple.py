@@ -1,31 +1,32 @@
 """Customised gate control and progressive layered extraction: experts of a task beside those of all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 from recmtl.batch import Embedded, Gate, Shared
 from recmtl.model.sharing.experts import Experts
-from recmtl.model.sharing.gates import ALL, SoftGates, at_level
+from recmtl.model.sharing.gates import SoftGates, at_level
 from recmtl.model.sharing.module import SharingModule, shared_view
-from recmtl.model.sharing.options import Gated
+from recmtl.model.sharing.options import ALL, Gated
 
 
 class LayeredExtraction(SharingModule):
     """CGC in `levels` levels, each reading the views that the one below gives: PLE; CGC is one level.
 
+    `sources`: how many experts read the view of each task, and how many that of ALL.
+
     Reference: Tang et al., Progressive Layered Extraction (PLE), RecSys 2020, sections 4.1 and 4.2.
     """
 
     def __init__(
-        self, inputs: int, tasks: Sequence[str], experts: tuple[int, int], levels: int, options: Gated
+        self, inputs: int, sources: Mapping[str, int], levels: int, options: Gated
     ) -> None:
         super().__init__()
         self.outputs = options.hidden[-1]
-        readers = [(*tasks, ALL)] * (levels - 1) + [tuple(tasks)]
         self.levels = nn.ModuleList(
-            Extraction(self.outputs if level else inputs, tasks, experts, reader, options)
-            for level, reader in enumerate(readers)
+            Extraction(self.outputs if level else inputs, sources, level == levels - 1, options)
+            for level in range(levels)
         )
 
     def forward(self, embedded: Embedded) -> Shared:
@@ -42,17 +43,16 @@ class LayeredExtraction(SharingModule):
 class Extraction(nn.Module):
     """A level: views[t] = Σ_k g_t(x_t)_k · f_k over the experts of t, which read x_t, and the shared.
 
-    `readers` are those who get a view; ALL's, for the level above, mixes the experts of all tasks.
+    Below the `last` there is a view of ALL, too, which mixes the experts of all tasks.
     """
 
-    def __init__(
-        self, inputs: int, tasks: Sequence[str], experts: tuple[int, int], readers: Sequence[str],
-        options: Gated,
-    ) -> None:
+    def __init__(self, inputs: int, sources: Mapping[str, int], last: bool, options: Gated) -> None:
         super().__init__()
-        self.sources, names, reach = expert_groups(tasks, experts)
-        self.experts = Experts(inputs, options.hidden, list(self.sources.values()), options.dropout)
-        self.gates = SoftGates(inputs, names, {reader: reach[reader] for reader in readers}, options)
+        self.sources = tuple(sources)
+        self.experts = Experts(inputs, options.hidden, list(sources.values()), options.dropout)
+        names, reach = expert_groups(sources)
+        readers = {reader: ks for reader, ks in reach.items() if not (last and reader == ALL)}
+        self.gates = SoftGates(inputs, names, readers, options)
 
     def forward(self, views: Mapping[str, Tensor]) -> Shared:
         gates = self.gates(views)
@@ -61,17 +61,12 @@ class Extraction(nn.Module):
         return Shared(dict(zip(self.gates, mixed, strict=True)), named, penalties)
 
 
-def expert_groups(
-    tasks: Sequence[str], experts: tuple[int, int]
-) -> tuple[dict[str, int], list[str], dict[str, list[int]]]:
-    """Experts of each task and of all: how many read whose view, their names, and whom each gate reaches.
-
-    `experts`: how many a task has, and how many all share.
-    """
-    own, shared = experts
-    sources = {**dict.fromkeys(tasks, own), ALL: shared}
+def expert_groups(sources: Mapping[str, int]) -> tuple[list[str], dict[str, list[int]]]:
+    """The experts' names, and whom each gate reaches: a task's its own and ALL's, ALL's every one."""
+    owners = [source for source, count in sources.items() for _ in range(count)]
     names = [f"{source} {k}" for source, count in sources.items() for k in range(count)]
-    total = len(names)
-    common = list(range(total - shared, total))
-    reach = {task: [*range(i * own, (i + 1) * own), *common] for i, task in enumerate(tasks)}
-    return sources, names, {**reach, ALL: list(range(total))}
+    reach = {
+        reader: [k for k, owner in enumerate(owners) if reader == ALL or owner in (reader, ALL)]
+        for reader in sources
+    }
+    return names, reach

@@ -1,15 +1,15 @@
 """Shared and task-specific embeddings: a task reads all experts, and teaches its own and the shared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from recmtl.batch import Embedded, Shared
 from recmtl.model.sharing.experts import Experts
-from recmtl.model.sharing.gates import ALL, SoftGates
+from recmtl.model.sharing.gates import SoftGates
 from recmtl.model.sharing.module import SharingModule, shared_view
-from recmtl.model.sharing.options import Gated
+from recmtl.model.sharing.options import ALL, Gated
 from recmtl.model.sharing.ple import expert_groups
 
 
@@ -24,12 +24,12 @@ class EmbeddingsOfTasks(SharingModule):
 
     teaches: Tensor
 
-    def __init__(
-        self, inputs: int, tasks: Sequence[str], experts: tuple[int, int], options: Gated
-    ) -> None:
+    def __init__(self, inputs: int, sources: Mapping[str, int], options: Gated) -> None:
         super().__init__()
-        self.sources, names, reach = expert_groups(tasks, experts)
-        self.experts = Experts(inputs, options.hidden, list(self.sources.values()), options.dropout)
+        self.sources = tuple(sources)
+        self.experts = Experts(inputs, options.hidden, list(sources.values()), options.dropout)
+        names, reach = expert_groups(sources)
+        tasks = [source for source in sources if source != ALL]
         self.gates = SoftGates(inputs, names, dict.fromkeys(tasks, reach[ALL]), options)
         teaches = torch.tensor([[float(k in reach[task]) for k in reach[ALL]] for task in tasks])
         self.register_buffer("teaches", teaches, persistent=False)
