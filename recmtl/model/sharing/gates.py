@@ -31,13 +31,14 @@ class SoftGates(nn.ModuleDict):
     def forward(self, views: Mapping[str, Tensor]) -> Tensor:
         """What each gate reads, task → (B, W), → all gates (B, T, K) in fp32 or more."""
         groups = by_view(views, self)
-        found = torch.cat([self._logits(views[same[0]], same) for same in groups], dim=1)
+        # impressions lie side by side, as products and softmax of few columns take many times longer
+        found = torch.cat([self._logits(views[same[0]], same) for same in groups])
         logits = self._laid_out(found.to(torch.promote_types(found.dtype, torch.float32)), groups)
         if self.training and self.options.gate_dropout:
             kept = torch.rand_like(logits) >= self.options.gate_dropout
-            some = (kept & logits.isfinite()).any(-1, keepdim=True)
+            some = (kept & logits.isfinite()).any(1, keepdim=True)
             logits = logits.masked_fill(~kept & some, -torch.inf)
-        return (logits / self.options.temperature).softmax(-1)
+        return (logits / self.options.temperature).softmax(1).permute(2, 0, 1).contiguous()
 
     def named(self, gates: Tensor) -> dict[str, Gate]:
         """Each task's gate over the experts within its reach, from all (B, T, K)."""
@@ -58,20 +59,20 @@ class SoftGates(nn.ModuleDict):
         return {"balance": self.options.balance * (counts * shares.square().sum(1) - 1.0).sum()}
 
     def _logits(self, x: Tensor, same: Iterable[str]) -> Tensor:
-        """Those of gates that read one view, as one product."""
-        return F.linear(x, torch.cat([self[task].get_parameter("weight") for task in same]))
+        """Those of gates that read one view, as one product: (their experts, B)."""
+        return F.linear(torch.cat([self[task].get_parameter("weight") for task in same]), x)
 
     def _laid_out(self, found: Tensor, groups: Sequence[Sequence[str]]) -> Tensor:
-        """(B, all experts within reach) → (B, T, K), −∞ out of reach."""
+        """(all experts within reach, B) → (T, K, B), −∞ out of reach."""
         order = [task for same in groups for task in same]
         if order != list(self.reach):
             sizes = [len(self.reach[task]) for task in order]
-            parts = dict(zip(order, torch.split(found, sizes, 1), strict=True))
-            found = torch.cat([parts[task] for task in self.reach], dim=1)
+            parts = dict(zip(order, torch.split(found, sizes), strict=True))
+            found = torch.cat([parts[task] for task in self.reach])
         if len(self.places) < len(self.reach) * len(self.names):
-            every = found.new_full((len(found), len(self.reach) * len(self.names)), -torch.inf)
-            found = every.index_copy(1, self.places, found)
-        return found.view(len(found), len(self.reach), len(self.names))
+            every = found.new_full((len(self.reach) * len(self.names), found.shape[1]), -torch.inf)
+            found = every.index_copy(0, self.places, found)
+        return found.view(len(self.reach), len(self.names), found.shape[1])
 
 
 def at_level(gates: Mapping[str, Gate], number: int) -> dict[str, Gate]:
