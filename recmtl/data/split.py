@@ -76,9 +76,8 @@ def _by_files(split: FilesSplit, sources: Sequence[str]) -> exp.Expr:
                     fix="make the patterns of data.split.files exclude each other",
                 )
             seen[number] = part
-    outer = expression("split", "by_files", **{
-        f"{part}_files": exp.convert(numbers.get(part, [])) for part in patterns
-    })
+    of_files = exp.convert([seen.get(number) for number in range(len(sources))])
+    outer = expression("split", "by_files", part_of_file=of_files)
     if files.valid is not None:
         return outer
     return expression(

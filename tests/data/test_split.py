@@ -53,6 +53,19 @@ def test_by_files_matches_the_end_of_a_path() -> None:
     assert parts(split, "_file", [0, 1, 2, 3], sources=SOURCES) == ["train", "valid", "test", None]
 
 
+def test_many_files_are_told_apart_without_a_join() -> None:
+    """Joined rows come in any order, and shards of one log would differ from run to run."""
+    split = FilesSplit.model_validate({"files": {"train": "t-*", "test": "v-*", "valid_fraction": 0.1}})
+    sources = [f"/{name}-{number}" for name in "tv" for number in range(50)]
+    sql = part_of(split, sources)
+    query = f"SELECT _file, {sql} FROM (SELECT n AS _file, n AS _row FROM range(100) AS r(n))"
+    (_, plan), = duckdb.connect().execute(f"EXPLAIN {query}").fetchall()
+    assert "JOIN" not in plan.upper()
+    found = dict(duckdb.connect().execute(query).fetchall())
+    assert {found[file] for file in range(50)} == {"train", "valid"}
+    assert {found[file] for file in range(50, 100)} == {"test"}
+
+
 def test_valid_is_cut_from_train_by_hash() -> None:
     split = FilesSplit.model_validate(
         {"files": {"train": "train-*.parquet", "test": "test.parquet", "valid_fraction": 0.1}}

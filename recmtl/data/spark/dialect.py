@@ -133,7 +133,7 @@ def _rows(node: exp.Expr) -> exp.Expr:
 
 _CALLS: dict[str, Callable[[exp.Expr], exp.Expr]] = {
     "isfinite": _call, "url_decode": _call, "favg": _call, "try_strptime": _parsed, "timezone": _zoned,
-    "hash": _hash,
+    "hash": _hash, "list_extract": lambda node: exp.func("try_element_at", *node.expressions),
     "arg_min_null": lambda node: exp.ArgMin(this=node.expressions[0], expression=node.expressions[1]),
 }
 _NODES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
