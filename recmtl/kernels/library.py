@@ -1,28 +1,19 @@
-"""Which loops run where; `loops.cpp`, compiled once for this processor and loaded.
+"""Which loops run where; those of `loops.cpp`, called.
 
 A call of a C++ loop gives it tensors and sizes.
 """
 
 import ctypes
-import hashlib
 import logging
 import os
-import platform
-import subprocess
-import tempfile
 from functools import cache
-from importlib.resources import files
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-SWITCH = "RECMTL_KERNELS"  # "torch" leaves the C++ loops out
-FLAGS = (
-    "-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-fPIC",
-    "-shared",
-)
+from recmtl.compiled import SWITCH, load
+
 SUFFIX = {torch.float32: "f32", torch.bfloat16: "b16", torch.int32: "i32", torch.int64: "i64"}
 _log = logging.getLogger("recmtl")
 Argument = Tensor | list[Tensor] | int | float
@@ -92,42 +83,5 @@ def _has_triton() -> bool:
     return True
 
 
-@cache
 def _library() -> ctypes.CDLL | None:
-    if os.environ.get(SWITCH) == "torch":
-        return None
-    source = (files("recmtl.kernels") / "loops.cpp").read_text()
-    try:
-        return ctypes.CDLL(str(_built(source)))
-    except (OSError, subprocess.CalledProcessError):
-        return None  # no compiler, no OpenMP, nowhere to write: torch's operators do the same
-
-
-def _built(source: str) -> Path:
-    """The shared library for this source, compiler and processor, made where it is missing."""
-    compiler = os.environ.get("CXX", "c++")
-    version = _output([compiler, "--version"])
-    key = hashlib.sha256("\n".join([source, version, *FLAGS, _processor()]).encode()).hexdigest()[:16]
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = home / "recmtl"
-    library = folder / f"loops-{key}.so"
-    if not library.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = Path(scratch) / library.name
-            _output([compiler, *FLAGS, "-x", "c++", "-", "-o", str(made)], source)
-            made.replace(library)
-    return library
-
-
-def _output(command: list[str], given: str | None = None) -> str:
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=True)
-    return done.stdout
-
-
-def _processor() -> str:
-    """What `-march=native` depends on: two machines may share a home."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    told = sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))})
-    return "\n".join([platform.machine(), platform.processor(), *told])
+    return load("recmtl.kernels", "loops")
