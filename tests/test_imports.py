@@ -21,7 +21,9 @@ def heavy(code: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["recmtl", "recmtl.schema", "recmtl.experiment", "recmtl.data.ingest", "recmtl.cli"]
+    "name",
+    ["recmtl", "recmtl.schema", "recmtl.experiment", "recmtl.data.ingest", "recmtl.data.shards",
+     "recmtl.cli"],
 )
 def test_importing_stays_light(name: str) -> None:
     assert heavy(f"import {name}") == "HEAVY []"

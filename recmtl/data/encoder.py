@@ -1,6 +1,6 @@
 """Impressions in, rows of the fused tables and numbers out: one object for training and scoring."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,8 @@ from recmtl.data.encoding.fitted import FORMAT, Fitted
 from recmtl.data.encoding.fitting import fit
 from recmtl.data.encoding.reading import Reader
 from recmtl.data.examples import Examples
+from recmtl.data.native import Read, look_up
+from recmtl.data.vocabulary import NULL, RESERVED
 from recmtl.folder import digest
 from recmtl.progress import SILENT, Progress
 from recmtl.schema import Problem
@@ -77,21 +79,24 @@ class Encoder:
         does not fit, with its row.
         """
         reader = Reader(table, self.fitted)
-        rows = np.empty((table.num_rows, len(self.layout.slots)), dtype=self.dtype)
-        for place, slot in enumerate(self.layout.slots):
-            rows[:, place] = self._rows(slot, reader.ids(slot.name))
+        rows = self._rows([(slot, reader.ids(slot.name)) for slot in self.layout.slots], table.num_rows)
         lists = {}
         for slot in self.layout.lists:
             values, offsets = reader.lists(slot.name)
-            lists[slot.name] = self._rows(slot, values).astype(self.dtype), offsets
-        dense = np.empty((table.num_rows, sum(self.layout.dense.values())), dtype=np.float32)
-        end = 0
-        for name, width in self.layout.dense.items():
-            dense[:, end : end + width] = reader.dense(name)
-            end += width
-        return Encoded(rows, dense, lists)
+            lists[slot.name] = self._rows([(slot, values)], len(values))[:, 0], offsets
+        return Encoded(rows, reader.dense(), lists)
 
-    def _rows(self, slot: Slot, values: pa.Array) -> np.ndarray:
-        """Rows of the fused table."""
-        vocabulary = self.fitted.vocabularies[self.fitted.owner(slot.name)]
-        return vocabulary.rows(values) + slot.first
+    def _rows(self, columns: Sequence[tuple[Slot, pa.Array]], size: int) -> np.ndarray:
+        """Rows of the fused tables, (size, columns); all looked up in one pass where C++ is compiled."""
+        out = np.empty((size, len(columns)), dtype=self.dtype)
+        reads = []
+        for into, (slot, values) in enumerate(columns):
+            vocabulary = self.fitted.vocabularies[self.fitted.owner(slot.name)]
+            if vocabulary.index is None:
+                out[:, into] = vocabulary.rows(values) + slot.first
+            else:
+                first = slot.first + RESERVED
+                reads.append(Read(vocabulary.index, values, first, slot.first + NULL, into))
+        if reads:
+            look_up(reads, out)
+        return out

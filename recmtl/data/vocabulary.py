@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recmtl.data import native
 from recmtl.errors import RecmtlError
 
 PADDING, NULL, UNKNOWN, RESERVED = 0, 1, 2, 3
@@ -21,10 +21,16 @@ SCHEMA = ("value", "row", "count", "first_day", "last_day")
 
 
 class Vocabulary:
-    """Values with rows. `table` is as the module says, its values int64 or string."""
+    """Values with rows. `table` is as the module says, its values int64 or string.
+
+    `size` counts the rows of its embedding table. Raises ValueError where rows are not as it says.
+    """
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table.select(SCHEMA)
+        self.size = RESERVED + self.table.num_rows - self.table["row"].null_count  # with those reserved
+        if not np.array_equal(self._known["row"].to_numpy(), np.arange(RESERVED, self.size)):
+            raise ValueError("values are not in the order of their rows")
 
     @classmethod
     def from_counts(cls, counts: pa.Table, min_count: int, max_size: int | None) -> "Vocabulary":
@@ -40,7 +46,7 @@ class Vocabulary:
         """Raises RecmtlError where the file is missing or no vocabulary."""
         try:
             return cls(pq.read_table(file))
-        except (OSError, pa.ArrowInvalid, KeyError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise RecmtlError(
                 f"unreadable vocabulary: {error}", where=file, fix="fit the encoder again",
             ) from error
@@ -48,60 +54,43 @@ class Vocabulary:
     def write(self, file: Path) -> None:
         pq.write_table(self.table, file, compression="zstd")
 
-    @cached_property
-    def size(self) -> int:
-        """Rows of the table, reserved ones included."""
-        last = pc.max(self.table["row"]).as_py()
-        return RESERVED if last is None else int(last) + 1
-
     def rows(self, values: pa.Array) -> np.ndarray:
         """(B,) int64 rows of values of the vocabulary's own type; nulls read the null row."""
         if self._is_integer:
-            rows = self._look_up(values.fill_null(0).to_numpy(zero_copy_only=False))
+            places = self._ids.get_indexer(values.fill_null(0).to_numpy(zero_copy_only=False))
         else:
-            coded = values.dictionary_encode()
-            unique = self._look_up_words(coded.dictionary.to_pylist())
-            rows = unique[coded.indices.fill_null(0).to_numpy(zero_copy_only=False)]
-        if values.null_count:
-            rows[values.is_null().to_numpy(zero_copy_only=False)] = NULL
+            coded, find = values.dictionary_encode(), self._words.get
+            found = np.array([*(find(word, -1) for word in coded.dictionary.to_pylist()), -1])
+            places = found[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+        rows: np.ndarray = places + RESERVED  # −1 stands for one that is not known: UNKNOWN
+        rows[values.is_null().to_numpy(zero_copy_only=False)] = NULL
         return rows
+
+    @cached_property
+    def index(self) -> native.Index | None:
+        """The same look-up in C++, where it is compiled: of the values' places after RESERVED."""
+        return native.Index(self._known["value"].combine_chunks()) if native.compiled() else None
 
     def rare(self, at_most: int) -> np.ndarray:
         """Which rows hold a value seen at most so often on train: (size,) bool."""
-        known = self._known
         rare = np.zeros(self.size, dtype=bool)
-        rare[known["row"].to_numpy()] = known["count"].to_numpy() <= at_most
+        rare[RESERVED:] = self._known["count"].to_numpy() <= at_most
         return rare
 
     @property
     def _is_integer(self) -> bool:
         return bool(pa.types.is_integer(self.table["value"].type))
 
-    @cached_property
+    @property
     def _known(self) -> pa.Table:
-        return self.table.filter(pc.is_valid(self.table["row"]))
+        return self.table.slice(0, self.size - RESERVED)
 
     @cached_property
-    def _targets(self) -> np.ndarray:
-        """Rows in the order of the index, then UNKNOWN, where place −1 (not found) reads it."""
-        return np.append(self._known["row"].to_numpy(), UNKNOWN)
-
-    @cached_property
-    def _index(self) -> "pd.Index[int]":
+    def _ids(self) -> "pd.Index[int]":
         # pandas hashes int64 as it is: exact on all 64 bits, and 10 times np.searchsorted
         index: pd.Index[int] = pd.Index(self._known["value"].to_numpy(), dtype="int64")
         return index
 
-    def _look_up(self, ids: np.ndarray) -> np.ndarray:
-        rows: np.ndarray = self._targets[self._index.get_indexer(ids)]  # type: ignore[arg-type]
-        return rows
-
     @cached_property
-    def _places(self) -> dict[str, int]:
-        words = self._known["value"].to_pylist()
-        return dict(zip(words, self._known["row"].to_pylist(), strict=True))
-
-    def _look_up_words(self, words: list[str]) -> np.ndarray:
-        """Rows of distinct words; one more at the end keeps an all-null column readable."""
-        find = self._places.get
-        return np.array([*(find(word, UNKNOWN) for word in words), NULL], dtype=np.int64)
+    def _words(self) -> dict[str, int]:
+        return {word: place for place, word in enumerate(self._known["value"].to_pylist())}

@@ -168,7 +168,8 @@ def test_adagrad_by_the_formula(by: str) -> None:
 
 
 def test_without_a_compiler_torch_does_it(tmp_path: Path) -> None:
-    code = "from recmtl.kernels import engine; print(engine())"
+    code = "from recmtl.data import native; from recmtl.kernels import engine\n" \
+           "print('loops' if native.compiled() else engine())"
     for change in ({"CXX": "no-such-compiler"}, {"RECMTL_KERNELS": "torch"}):
         environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)} | change
         command = [sys.executable, "-c", code]

@@ -53,8 +53,8 @@ def lists(
     return ids(pc.list_flatten(column), kind), offsets_of(lengths)
 
 
-def numbers(column: pa.Array) -> np.ndarray:
-    """(B,) float64; null, NaN and infinities are NaN."""
+def numbers(column: pa.Array) -> pa.Array:
+    """(B,) float64, nulls kept."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     kind = column.type
@@ -62,8 +62,7 @@ def numbers(column: pa.Array) -> np.ndarray:
         raise Misfit("numbers", str(kind))
     if pa.types.is_boolean(kind):
         column = column.cast(pa.int8())
-    values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return np.where(np.isfinite(values), values, np.nan)
+    return column.cast(pa.float64(), safe=False)
 
 
 def vectors(column: pa.Array, size: int) -> np.ndarray:

@@ -14,6 +14,8 @@ from recmtl.data.vocabulary import NULL, RESERVED
 class Buckets:
     """`count` rows after the reserved ones; equal values share a row, different ones may."""
 
+    index = None  # rows are computed, not looked up
+
     def __init__(self, count: int) -> None:
         self.count = count
 

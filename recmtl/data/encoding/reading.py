@@ -1,6 +1,6 @@
 """A table in; the ids, lists and numbers of each feature out, or an error that names the column."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow as pa
 from recmtl.data.encoding import canonical
 from recmtl.data.encoding.fitted import Fitted
 from recmtl.data.encoding.lookup import cross, id_type, last_of
-from recmtl.data.encoding.statistics import scales_of
+from recmtl.data.encoding.statistics import Scaled, fill, scales_of
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema import Bag, Count, Cross, Feature, History, Numeric, Rate, Vector
 from recmtl.schema.features import inputs_of
@@ -49,19 +49,32 @@ class Reader:
             return last_of(values, offsets, feature.last)
         return values, offsets
 
-    def dense(self, name: str) -> np.ndarray:
-        """(B, columns) float32 of a vector, or of numbers: scaled, with one missing indicator."""
-        feature, source = self._feature(name)
-        if isinstance(feature, Vector):
-            size = feature.size
-            return self._checked(source[0], lambda array: canonical.vectors(array, size))
-        if isinstance(feature, Numeric | Rate | Count):
-            first, *others = [
-                self._fitted.scales[scale].apply(self._checked(column, canonical.numbers))
-                for column, scale, _ in scales_of(name, feature)
-            ]
-            return np.concatenate([first, *(numbers[:, :1] for numbers in others)], axis=1)
-        raise AssertionError(name)
+    def dense(self) -> np.ndarray:
+        """(B, D) float32: vectors as they are; numbers scaled, a feature's first with a missing flag."""
+        widths = self._fitted.layout.dense
+        out = np.empty((self._table.num_rows, sum(widths.values())), dtype=np.float32)
+        numbers: list[Scaled] = []
+        begin = 0
+        for name, width in widths.items():
+            feature = self._fitted.features[name]
+            if isinstance(feature, Vector):
+                out[:, begin : begin + width] = self._vectors(name, feature)
+            else:
+                numbers += self._numbers(name, feature, begin)
+            begin += width
+        fill(numbers, out)
+        return out
+
+    def _vectors(self, name: str, feature: Vector) -> np.ndarray:
+        (column,) = inputs_of(name, feature)
+        return self._checked(column, lambda array: canonical.vectors(array, feature.size))
+
+    def _numbers(self, name: str, feature: Feature, begin: int) -> Iterator[Scaled]:
+        assert isinstance(feature, Numeric | Rate | Count)
+        for place, (column, scale, _) in enumerate(scales_of(name, feature)):
+            into, flag = (begin + place + 1, -1) if place else (begin, begin + 1)
+            numbers = self._checked(column, canonical.numbers)
+            yield Scaled(self._fitted.scales[scale], numbers, into, flag)
 
     def _feature(self, name: str) -> tuple[Feature, tuple[str, ...]]:
         feature = self._fitted.features[name]
@@ -73,7 +86,8 @@ class Reader:
 
     def _checked(self, column: str, read: Callable[[pa.Array], T]) -> T:
         array = self._table.column(column)
-        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        if isinstance(array, pa.ChunkedArray):  # a single chunk would be copied
+            array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
         try:
             return read(array)
         except canonical.Misfit as misfit:

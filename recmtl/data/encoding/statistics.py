@@ -1,12 +1,15 @@
 """A numeric feature's scale, fitted on train in SQL; then numbers in, scaled numbers out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import log10
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from sqlglot import exp
 
+from recmtl.data import native
 from recmtl.data.database import Database
 from recmtl.data.query import column, statement
 from recmtl.schema import Count, Numeric, Rate
@@ -46,12 +49,18 @@ class Scale:
         lost = max(round(log10(abs(mean) / deviation)), 0) if mean else 0  # of squares that nearly cancel
         return cls(transform, known, _kept(mean, DIGITS), _kept(deviation, max(DIGITS - lost, 3)))
 
-    def apply(self, numbers: np.ndarray) -> np.ndarray:
-        """(B,) float64 with NaN for missing → (B, 2) float32: scaled value, missing indicator."""
-        missing = np.isnan(numbers)
-        scaled = _TRANSFORMS[self.transform](np.where(missing, 0.0, numbers), self)
+    def apply(self, numbers: pa.Array) -> np.ndarray:
+        """(B,) float64 → (B, 2) float32: scaled value, and 1 where it is null, NaN or infinite."""
+        values = numbers.to_numpy(zero_copy_only=False)
+        missing = ~np.isfinite(values)
+        scaled = _TRANSFORMS[self.transform](np.where(missing, 0.0, values), self)
         value = np.where(missing | (self.known == 0), 0.0, scaled)
         return np.stack([value, missing], axis=1).astype(np.float32)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is (x − mean) / deviation and no more."""
+        return self.known > 0 and self.transform in ("standardise", "none")
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
@@ -60,6 +69,30 @@ class Scale:
     def from_json(cls, value: dict[str, object]) -> "Scale":
         knots: list[float] = value["knots"]  # type: ignore[assignment]
         return cls(**{**value, "knots": tuple(knots)})  # type: ignore[arg-type]
+
+
+class Scaled(NamedTuple):
+    """Numbers, (B,) float64, and the columns of a matrix that they and their missing indicator fill."""
+
+    scale: Scale
+    numbers: pa.Array
+    into: int
+    flag: int  # −1 for none
+
+
+def fill(columns: Sequence[Scaled], out: np.ndarray) -> None:
+    """Fill columns of `out`, (B, D) float32: the linear ones in one pass where C++ is compiled."""
+    linear = []
+    for scale, numbers, into, flag in columns:
+        if scale.is_linear and native.compiled():
+            linear.append(native.Number(numbers, scale.mean, scale.deviation, into, flag))
+            continue
+        scaled = scale.apply(numbers)
+        out[:, into] = scaled[:, 0]
+        if flag >= 0:
+            out[:, flag] = scaled[:, 1]
+    if linear:
+        native.scale(linear, out)
 
 
 def _kept(moment: float, digits: int) -> float:

@@ -1,0 +1,156 @@
+"""The loops of `native.cpp` for Arrow columns and numpy arrays, where C++ is compiled; none needs torch.
+
+Each caller has the plain way, in pandas or numpy, beside its call.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from ctypes import POINTER, Structure, byref, c_double, c_int64, c_uint64, c_void_p, pointer
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from recmtl.compiled import load
+
+
+class _Array(Structure):
+    _fields_ = (("values", c_void_p), ("ends", c_void_p), ("valid", c_void_p), ("offset", c_int64))
+
+
+class _Index(Structure):
+    _fields_ = (("entries", c_void_p), ("room", c_int64), ("known", _Array))
+
+
+class _Read(Structure):
+    _fields_ = (
+        ("index", POINTER(_Index)), ("array", _Array), ("first", c_int64), ("missing", c_int64),
+        ("into", c_int64),
+    )
+
+
+class _Number(Structure):
+    _fields_ = (
+        ("array", _Array), ("mean", c_double), ("deviation", c_double), ("into", c_int64),
+        ("flag", c_int64),
+    )
+
+
+class _Rare(Structure):
+    _fields_ = (
+        ("flags", c_void_p), ("first", c_int64), ("unknown", c_int64), ("stream", c_uint64),
+        ("share", c_double),
+    )
+
+
+def compiled() -> bool:
+    """Whether there are any."""
+    return _library() is not None
+
+
+class Index:
+    """Distinct int64 ids or strings and the place of each: exact on all bits, 24 bytes a value."""
+
+    def __init__(self, known: pa.Array) -> None:
+        self._known = known if pa.types.is_string(known.type) else None  # compared at each look-up
+        room = len(known) + len(known) // 2 + 1
+        self._entries = np.empty((room, 2), dtype=np.int64)
+        self.pointer = pointer(_Index(self._entries.ctypes.data, room, _array(known)))
+        _call("build_index", self.pointer, len(known))
+
+
+class Read(NamedTuple):
+    """A column to be looked up, and the column of a matrix that it fills.
+
+    A known value gives `first` + its place, another one `first` − 1, a null `missing`.
+    """
+
+    known: Index
+    values: pa.Array
+    first: int
+    missing: int
+    into: int
+
+
+class Number(NamedTuple):
+    """A float64 column, and the column of a matrix that (x − mean) / deviation fills.
+
+    It is 0 where there is no finite number; column `flag`, unless −1, is 1 there.
+    """
+
+    values: pa.Array
+    mean: float
+    deviation: float
+    into: int
+    flag: int
+
+
+def look_up(reads: Sequence[Read], out: np.ndarray) -> None:
+    """Fill columns of `out`, (B, S) int32 or int64 in C order."""
+    given = [_Read(r.known.pointer, _array(r.values), r.first, r.missing, r.into) for r in reads]
+    _call(f"look_up_{_bits(out)}", (_Read * len(given))(*given), len(given), len(out), out, out.shape[1])
+
+
+def scale(numbers: Sequence[Number], out: np.ndarray) -> None:
+    """Fill columns of `out`, (B, D) float32 in C order."""
+    given = [_Number(_array(n.values), *n[1:]) for n in numbers]
+    _call("scale_numbers", (_Number * len(given))(*given), len(given), len(out), out, out.shape[1])
+
+
+class Rare(NamedTuple):
+    """Which rows from `first` on are rare, (size,) bool; `share` of them will read the row `unknown`."""
+
+    flags: np.ndarray
+    first: int
+    unknown: int
+    stream: int
+    share: float
+
+
+def hide(rare: Rare, rows: np.ndarray, places: np.ndarray, offsets: np.ndarray | None = None) -> None:
+    """Hide rare rows where they stand, told by their place in the log, (B,) uint64.
+
+    `rows` is (B,), a column of a matrix in C order perhaps, or the values of lists with these offsets.
+    """
+    told = _Rare(rare.flags.ctypes.data, *rare[1:])
+    lists = c_void_p() if offsets is None else offsets
+    step = rows.strides[0] // rows.itemsize
+    _call(f"hide_{_bits(rows)}", byref(told), rows, step, lists, places, len(places))
+
+
+def take_lists(values: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The lists that begin at `begins` of `values`, one after another, so that their offsets are `ends`.
+
+    Raises IndexError beyond the values.
+    """
+    out = np.empty(ends[-1], dtype=values.dtype)
+    if not _call("take_lists", values, len(values), values.itemsize, begins, len(begins), ends, out):
+        raise IndexError("a list ends beyond the values")
+    return out
+
+
+def _array(array: pa.Array) -> _Array:
+    """An int64, float64 or string column as Arrow lays it out."""
+    valid, *others = (buffer.address if buffer is not None else None for buffer in array.buffers())
+    ends, values = others if len(others) == 2 else (None, *others)
+    return _Array(values, ends, valid if array.null_count else None, array.offset)
+
+
+def _bits(rows: np.ndarray) -> str:
+    return f"i{8 * rows.itemsize}"
+
+
+def _call(name: str, *arguments: Any) -> int:
+    function = getattr(_library(), name)
+    function.restype = c_int64
+    return int(function(*(_given(argument) for argument in arguments)))
+
+
+def _given(argument: Any) -> object:
+    if isinstance(argument, np.ndarray):
+        return c_void_p(argument.ctypes.data)
+    return c_int64(argument) if isinstance(argument, int) else argument
+
+
+def _library() -> ctypes.CDLL | None:
+    return load("recmtl.data", "native")
