@@ -29,7 +29,7 @@ from recmtl.progress import SILENT, Progress
 from recmtl.schema import Problem
 from recmtl.seed import numpy_generator
 
-FORMAT = 2  # raised when the same encoder and examples would give other files
+FORMAT = 3  # raised when the same encoder and examples would give other files
 KEYS = "keys.parquet"
 Block = tuple[str, Rows, pa.Table]
 

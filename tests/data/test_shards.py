@@ -88,10 +88,14 @@ def test_valid_and_test_keep_the_order_and_the_keys(made: tuple[Any, ...], tmp_p
     assert manifest["parts"]["valid"]["labels"]["bought"] == {"positives": positives, "nulls": nulls}
 
 
+@pytest.mark.parametrize("held", [0, 1 << 20], ids=["in buckets on disk", "in memory"])
 def test_train_is_a_permutation_by_seed(
-    made: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
 ) -> None:
+    monkeypatch.setattr(shuffling, "HELD_BYTES", held)
     monkeypatch.setattr(shuffling, "BUCKET_BYTES", 4096)
+    monkeypatch.setattr(shuffling, "PIECE_ROWS", 70)
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 90)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         write_shards(*made, tmp_path / name, seed)
     a, b, c = (contents(Shards.open(tmp_path / name / "train")) for name in "abc")
@@ -193,7 +197,11 @@ def test_a_cut_file_is_an_error(made: tuple[Any, ...], tmp_path: Path) -> None:
         Shards.open(tmp_path / "nowhere" / "valid")
 
 
-def test_rows_without_columns_or_values_keep_their_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize("held", [0, 1 << 20], ids=["in buckets on disk", "in memory"])
+def test_rows_without_columns_or_values_keep_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr(shuffling, "HELD_BYTES", held)
     rows = Rows(
         {"rows": np.empty((3, 0), np.int32), "weight": np.ones((3, 1), np.float32)},
         {"a/b": (np.empty(0, np.int32), np.zeros(4, np.int64))},

@@ -43,7 +43,7 @@ class Blocks:
                     whole = len(places) == len(rows)
                     own = rows if whole else rows.take(places)
                     if part == "train":
-                        own = rare.hide(own)
+                        rare.hide(own)
                     yield part, own, keys if whole else keys.take(places)
 
     def _encoded(self, table: pa.Table) -> Rows:

@@ -7,6 +7,7 @@ trained on what it will stand for.
 import numpy as np
 
 from recmtl.batch import Slot
+from recmtl.data import native
 from recmtl.data.encoder import Encoder
 from recmtl.data.encoding.hashing import mix
 from recmtl.data.storage.rowfiles import Rows
@@ -26,30 +27,35 @@ class RareIds:
     def __init__(self, encoder: Encoder, seed: int) -> None:
         self._layout, fitted = encoder.layout, encoder.fitted
         found = {name: rows.rare(AT_MOST) for name, rows in fitted.vocabularies.items()}
-        rare = {name: flags if flags.any() else None for name, flags in found.items()}
-        slots = (*encoder.layout.slots, *encoder.layout.lists)
-        self._rare = {slot.name: rare[fitted.owner(slot.name)] for slot in slots}
-        self._streams = {slot.name: np.uint64(stream(seed, "rare ids", slot.name)) for slot in slots}
+        self._rare = {
+            slot.name: (found[owner], stream(seed, "rare ids", slot.name))
+            for slot in (*encoder.layout.slots, *encoder.layout.lists)
+            for owner in [fitted.owner(slot.name)] if found[owner].any()
+        }
 
-    def hide(self, rows: Rows) -> Rows:
-        """SHARE of the rare ids read the unknown row; `rows` is left as it is."""
-        matrix = rows.matrices["rows"].copy()
+    def hide(self, rows: Rows) -> None:
+        """SHARE of the rare ids read the unknown row from now on."""
         files, lines = rows.matrices["origin"].T.astype(np.uint64)
         places = (files << np.uint64(32)) | lines
         for number, slot in enumerate(self._layout.slots):
-            self._hide(slot, matrix[:, number], places)
-        lists = dict(rows.lists)
+            if slot.name in self._rare:
+                self._hide(slot, rows.matrices["rows"][:, number], places)
         for slot in self._layout.lists:
-            values, offsets = lists[slot.name]
-            owners = np.repeat(np.arange(len(rows)), np.diff(offsets))
-            within = np.arange(len(values)) - offsets[owners]
-            lists[slot.name] = values.copy(), offsets
-            self._hide(slot, lists[slot.name][0], mix(places[owners]) + within.astype(np.uint64))
-        return Rows({**rows.matrices, "rows": matrix}, lists)
+            if slot.name in self._rare:
+                self._hide(slot, rows.lists[slot.name][0], places, rows.lists[slot.name][1])
 
-    def _hide(self, slot: Slot, rows: np.ndarray, places: np.ndarray) -> None:
-        rare = self._rare[slot.name]
-        if rare is not None:
-            candidates = np.flatnonzero(rare[rows - slot.first])
-            drawn = mix(mix(places[candidates]) ^ self._streams[slot.name]) / 2.0**64
-            rows[candidates[drawn < SHARE]] = slot.first + UNKNOWN
+    def _hide(
+        self, slot: Slot, rows: np.ndarray, places: np.ndarray, offsets: np.ndarray | None = None
+    ) -> None:
+        """`rows` has one a place, or those of a list, each of which has a place of its own."""
+        rare, stream = self._rare[slot.name]
+        if native.compiled():
+            told = native.Rare(rare, slot.first, slot.first + UNKNOWN, stream, SHARE)
+            native.hide(told, rows, places, offsets)
+            return
+        if offsets is not None:
+            owners = np.repeat(np.arange(len(places)), np.diff(offsets))
+            places = mix(places[owners]) + (np.arange(len(rows)) - offsets[owners]).astype(np.uint64)
+        candidates = np.flatnonzero(rare[rows - slot.first])
+        drawn = mix(mix(places[candidates]) ^ np.uint64(stream)) / 2.0**64
+        rows[candidates[drawn < SHARE]] = slot.first + UNKNOWN

@@ -4,7 +4,9 @@
 (int64, N + 1).
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,10 @@ from urllib.parse import quote
 
 import numpy as np
 
+from recmtl.data import native
+
 Lists = Mapping[str, tuple[np.ndarray, np.ndarray]]
+WRITERS = 2  # files written at a time
 Files = Mapping[str, Any]  # name → {"dtype", "shape"}, as the manifest keeps it
 
 
@@ -44,13 +49,14 @@ class Appender:
         folder.mkdir()
 
     def append(self, rows: Rows) -> None:
-        for name, matrix in rows.matrices.items():
-            self._write(f"{name}.bin", matrix)
+        blocks = {f"{name}.bin": matrix for name, matrix in rows.matrices.items()}
         for name, (values, offsets) in rows.lists.items():
             end = self._ends.get(name, 0)
-            self._write(f"{file_name(name)}.values.bin", values)
-            self._write(f"{file_name(name)}.offsets.bin", offsets[1 if self.rows else 0 :] + end)
+            blocks[f"{file_name(name)}.values.bin"] = values
+            blocks[f"{file_name(name)}.offsets.bin"] = offsets[1 if self.rows else 0 :] + end
             self._ends[name] = end + int(offsets[-1])
+        with ThreadPoolExecutor(WRITERS) as pool:  # the system copies what it is given, then and there
+            deque(pool.map(self._write, blocks, blocks.values()), maxlen=0)
         self.rows += len(rows)
 
     def _write(self, name: str, block: np.ndarray) -> None:
@@ -96,8 +102,17 @@ def take_lists(
     lengths = offsets.take(places + 1) - begins
     ends = np.zeros(len(places) + 1, dtype=np.int64)
     np.cumsum(lengths, out=ends[1:])
+    if native.compiled():
+        return native.take_lists(values, begins, ends), ends
     source = np.repeat(begins - ends[:-1], lengths) + np.arange(ends[-1])
     return values.take(source), ends
+
+
+def joined(pieces: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """The lists of all pieces, one piece after another."""
+    ends = np.cumsum([0, *(len(values) for values, _ in pieces)])
+    offsets = [offsets[1:] + end for (_, offsets), end in zip(pieces, ends[:-1], strict=True)]
+    return np.concatenate([values for values, _ in pieces]), np.concatenate([[0], *offsets])
 
 
 def file_name(name: str) -> str:
