@@ -11,7 +11,7 @@ from recmtl.errors import RecmtlError
 from recmtl.schema import FilesSplit, HashSplit, Split, TimeSplit
 from recmtl.schema.times import in_utc
 
-_DIGITS = 12  # hexadecimal digits of the hash that are compared, 48 bits
+_DIGITS = 12  # hexadecimal digits of a threshold: the hash is compared on 48 bits
 
 
 def part_of(split: Split, sources: Sequence[str] = (), zone: str | None = None) -> str:
@@ -102,10 +102,10 @@ def _matching(pattern: str, part: str, sources: Sequence[str]) -> list[int]:
 
 
 def _hash(columns: Sequence[str]) -> exp.Expr:
-    """The first digits of the MD5 of the columns' values; a null differs from every value.
+    """The MD5 of the columns' values in hexadecimal digits; a null differs from every value.
 
-    Compared as text against digits of the same number, it needs no arithmetic on 128 bits, so that
-    every engine with MD5 agrees.
+    Compared as text against the first of them, it needs no arithmetic on 128 bits, so that every
+    engine with MD5 agrees.
     """
     values = [expression("split", "hashed", value=column(name)) for name in columns]
     joined = expression("split", "hash")

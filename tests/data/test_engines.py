@@ -4,19 +4,21 @@
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
 from recmtl.data import encoder
 from recmtl.data.contract import check
+from recmtl.data.duck import connect
 from recmtl.data.examples import Examples
 from recmtl.data.ingest import ingest
 from recmtl.data.rates.write import write_rates
+from recmtl.data.split import part_of
 from recmtl.errors import RecmtlError
 from recmtl.progress import SILENT
-from recmtl.schema import Problem
+from recmtl.schema import FilesSplit, Problem
 from tests.data import made_log, mixed_logs
 from tests.data.events import made_events
 from tests.engines.application import application, need
@@ -65,6 +67,20 @@ def test_rates_and_vocabularies_and_scales(log: tuple[Problem, Examples], twins:
     beside(write_rates, twins)(problem, examples, examples.folder.with_name("rates"))
     fitted = beside(encoder.fit, twins)(problem, examples, 4, SILENT)
     assert fitted.vocabularies and fitted.scales
+
+
+def test_files_fall_in_the_same_parts() -> None:
+    from recmtl.data.spark.connection import SparkConnection
+    from recmtl.data.spark.session import open_session
+
+    split = FilesSplit.model_validate({"files": {"train": "a", "test": "c", "valid_fraction": 0.5}})
+    part = part_of(split, ["/a", "/b", "/c"])
+    rows = "SELECT unnest([0, 0, 0, 0, 1, 2]) AS _file, unnest([0, 1, 2, 3, 4, 5]) AS _row"
+    query = f"SELECT _file, _row, {part} AS part FROM ({rows}) AS examples ORDER BY _row"
+    found = connect().execute(query).fetchall()
+    assert {part for _, _, part in found} == {"train", "valid", "test", None}
+    with closing(SparkConnection(open_session(), connect())) as spark:
+        assert [tuple(row) for row in spark.execute(query).fetchall()] == found
 
 
 def test_reports_on_the_contract(log: tuple[Problem, Examples], twins: Twins) -> None:

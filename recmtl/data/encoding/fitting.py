@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import cast
 
+from duckdb import DuckDBPyConnection
 from sqlglot import exp
 
 from recmtl.data.database import Answer, Database
-from recmtl.data.duck import engine_errors
+from recmtl.data.duck import connect, engine_errors
 from recmtl.data.encoding.fitted import Fitted, Rows, owner_of
 from recmtl.data.encoding.hashing import Buckets
 from recmtl.data.encoding.layout import layout_of
@@ -34,7 +35,7 @@ def fit(problem: Problem, examples: Examples, width: int, progress: Progress) ->
     columns = {c: examples.columns[c] for source in sources.values() for c in source}
     _check_shares(features, columns, sources)
     with (
-        closing(open_engine(problem)) as db,
+        closing(open_engine(problem, _without_order(problem))) as db,
         progress.track(len(features), "vocabularies") as advance,
     ):
         fitter = Fitter(db, problem, examples, list(columns))
@@ -133,6 +134,13 @@ class Fitter:
     def _run(self, query: str) -> Answer:
         with engine_errors("the examples"):
             return self._db.execute(query)
+
+
+def _without_order(problem: Problem) -> DuckDBPyConnection:
+    """What is fitted is the same in whatever order rows come; a table of them is made sooner in none."""
+    db = connect(problem.data.memory_limit, problem.spill)
+    db.execute("SET preserve_insertion_order = false")
+    return db
 
 
 def _check_shares(

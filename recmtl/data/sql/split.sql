@@ -13,6 +13,6 @@ SELECT
     list_extract(part_of_file, _file + 1) AS by_files,
     CASE WHEN hash < test_below THEN 'test' WHEN hash < valid_below THEN 'valid' ELSE 'train' END AS by_hash,
     CASE WHEN outer_part = cut_part AND hash < valid_below THEN 'valid' ELSE outer_part END AS with_valid_cut,
-    substr(md5(concat_ws('|', value)), 1, 12) AS hash,
+    md5(concat_ws('|', value)) AS hash,
     COALESCE('=' || CAST(value AS VARCHAR), '-') AS hashed
 FROM examples
