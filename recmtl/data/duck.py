@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import duckdb
+from pydantic import ByteSize, TypeAdapter
 
 from recmtl.data.database import FAILURES
 from recmtl.errors import RecmtlError
@@ -37,6 +38,12 @@ def connect(memory_limit: str | None = None, spill: Path | None = None) -> duckd
     with engine_errors("memory_limit"):
         db.execute("SET memory_limit = ?", [memory_limit or DEFAULT_MEMORY])
     return db
+
+
+def memory_limit(db: duckdb.DuckDBPyConnection) -> int:
+    """Bytes that its buffers may take."""
+    ((told,),) = db.execute("SELECT current_setting('memory_limit')").fetchall()  # "953.6 MiB"
+    return int(TypeAdapter(ByteSize).validate_python(told))
 
 
 def _folder(spill: Path | None) -> Path:

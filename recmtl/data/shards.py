@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recmtl.batch import Layout
-from recmtl.data.duck import connect
+from recmtl.data.duck import connect, memory_limit
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import PARTS, Examples
 from recmtl.data.storage.blocks import Blocks
@@ -29,7 +29,7 @@ from recmtl.progress import SILENT, Progress
 from recmtl.schema import Problem
 from recmtl.seed import numpy_generator
 
-FORMAT = 3  # raised when the same encoder and examples would give other files
+FORMAT = 4  # raised when the same encoder and examples would give other files
 KEYS = "keys.parquet"
 Block = tuple[str, Rows, pa.Table]
 
@@ -40,9 +40,9 @@ def write_shards(
 ) -> dict[str, Any]:
     """Write `out`/train, valid and test and return the manifest; where it is current nothing is done.
 
-    Memory is bounded by a few blocks of rows, whatever the log's size. Raises RecmtlError for a part
-    without rows, a binary task without positives on train, labels that break a product, and values
-    that do not fit the encoder; then nothing is written.
+    Memory is bounded: `memory_limit` for the engine, half of it for rows that are permuted, and a few
+    blocks. Raises RecmtlError for a part without rows, a binary task without positives on train, labels
+    that break a product, and values that do not fit the encoder; then nothing is written.
     """
     key = shards_key(problem, examples.manifest["key"], encoder.digest, seed)
     with locked(out), closing(connect(problem.data.memory_limit, problem.spill)) as db:
@@ -57,7 +57,8 @@ def write_shards(
             write_folder(out, manifest) as folder, closing(blocks.read(db, seed)) as read,
             progress.track(total, "encode") as advance,
         ):
-            types = _write(folder, _counted(read, tally, advance), total, seed)
+            held = memory_limit(db) // 2
+            types = _write(folder, _counted(read, tally, advance), total, seed, held)
             manifest["parts"] = {
                 name: {**part, "types": types[name]} for name, part in tally.parts().items()
             }
@@ -134,8 +135,13 @@ def shards_key(problem: Problem, examples: str, encoder: str, seed: int) -> str:
     ])
 
 
-def _write(folder: Path, blocks: Iterator[Block], total: int, seed: int) -> dict[str, Any]:
-    """The parts' folders; returns the types of each one's files. Train has `total` rows at most."""
+def _write(
+    folder: Path, blocks: Iterator[Block], total: int, seed: int, held: int
+) -> dict[str, Any]:
+    """The parts' folders; returns the types of each one's files.
+
+    Train has `total` rows at most; they are permuted in memory where they take `held` bytes at most.
+    """
     others = {name: _InOrder(folder / name) for name in PARTS if name != "train"}
 
     def train() -> Iterator[Rows]:
@@ -145,8 +151,8 @@ def _write(folder: Path, blocks: Iterator[Block], total: int, seed: int) -> dict
             else:
                 yield rows
 
-    out, scratch = Appender(folder / "train"), folder / "scratch"
-    types = shuffle(train(), out, numpy_generator(seed, "shards"), total, scratch)
+    generator = numpy_generator(seed, "shards")
+    types = shuffle(train(), Appender(folder / "train"), generator, total, held)
     return {"train": types, **{name: part.close() for name, part in others.items()}}
 
 

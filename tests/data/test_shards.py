@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recmtl.data import shards as shards_module
 from recmtl.data.encoder import Encoder
 from recmtl.data.shards import Shards, write_shards
 from recmtl.data.storage import blocks
@@ -88,18 +89,18 @@ def test_valid_and_test_keep_the_order_and_the_keys(made: tuple[Any, ...], tmp_p
     assert manifest["parts"]["valid"]["labels"]["bought"] == {"positives": positives, "nulls": nulls}
 
 
-@pytest.mark.parametrize("held", [0, 1 << 20], ids=["in buckets on disk", "in memory"])
 def test_train_is_a_permutation_by_seed(
-    made: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+    made: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shuffling, "HELD_BYTES", held)
     monkeypatch.setattr(shuffling, "BUCKET_BYTES", 4096)
     monkeypatch.setattr(shuffling, "PIECE_ROWS", 70)
     monkeypatch.setattr(blocks, "BLOCK_ROWS", 90)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         write_shards(*made, tmp_path / name, seed)
-    a, b, c = (contents(Shards.open(tmp_path / name / "train")) for name in "abc")
-    assert a == b != c
+    monkeypatch.setattr(shards_module, "memory_limit", lambda db: 0)
+    write_shards(*made, tmp_path / "d", 1)
+    a, b, c, through_disk = (contents(Shards.open(tmp_path / name / "train")) for name in "abcd")
+    assert a == b == through_disk != c
     assert sorted(a) == sorted(c)
     origins = [row[0][1] for row in a]
     assert sorted(origins) == list(range(N // 2))
@@ -114,7 +115,9 @@ def test_train_is_a_permutation_by_seed(
         shards.content.lists["seen"], take_lists(*expected.lists["seen"], places), strict=True
     ):
         np.testing.assert_array_equal(got, want)
-    assert not (tmp_path / "a" / "scratch").exists()
+    assert {path.name for path in (tmp_path / "d").iterdir()} == {
+        "train", "valid", "test", "manifest.json",
+    }
     with pytest.raises(RecmtlError, match="this part keeps no keys"):
         shards.keys()
 
@@ -199,15 +202,14 @@ def test_a_cut_file_is_an_error(made: tuple[Any, ...], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("held", [0, 1 << 20], ids=["in buckets on disk", "in memory"])
 def test_rows_without_columns_or_values_keep_their_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+    tmp_path: Path, held: int
 ) -> None:
-    monkeypatch.setattr(shuffling, "HELD_BYTES", held)
     rows = Rows(
         {"rows": np.empty((3, 0), np.int32), "weight": np.ones((3, 1), np.float32)},
         {"a/b": (np.empty(0, np.int32), np.zeros(4, np.int64))},
     )
     out = Appender(tmp_path / "out")
-    types = shuffle(iter([rows]), out, np.random.default_rng(0), 3, tmp_path / "scratch")
+    types = shuffle(iter([rows]), out, np.random.default_rng(0), 3, held)
     assert types == describe(rows)
     back = open_rows(tmp_path / "out", 3, types)
     assert back.matrices["rows"].shape == (3, 0)

@@ -43,7 +43,7 @@ class Appender:
     """A folder's files, appended to block by block; it keeps none open, so there may be many."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._ends: dict[str, int] = {}
         self.rows = 0
         folder.mkdir()
@@ -60,7 +60,7 @@ class Appender:
         self.rows += len(rows)
 
     def _write(self, name: str, block: np.ndarray) -> None:
-        with (self._folder / name).open("ab") as file:
+        with (self.folder / name).open("ab") as file:
             file.write(np.ascontiguousarray(block).data)
 
 
