@@ -89,6 +89,7 @@ class Vocabulary:
     def _ids(self) -> "pd.Index[int]":
         # pandas hashes int64 as it is: exact on all 64 bits, and 10 times np.searchsorted
         index: pd.Index[int] = pd.Index(self._known["value"].to_numpy(), dtype="int64")
+        assert index.is_unique  # makes its table now: cores that look up at once would see half of it
         return index
 
     @cached_property
