@@ -94,12 +94,16 @@ class Experiment(Problem):
 
 
 def _explain(error: ValidationError, name: str) -> RecmtlError:
-    """One line a mistake: key, reason and, for an unknown key, the nearest right one."""
+    """One line a mistake: key, reason and, for an unknown key or kind, the nearest right one."""
     lines = []
     for item in error.errors():
         keys = [str(key) for key in item["loc"] if not str(key).startswith("function-")]
         if item["type"] == "extra_forbidden":
             lines.append(f"{'.'.join(keys)}: unknown key; {nearest(keys[-1], _siblings(item['loc']))}")
+            continue
+        if item["type"] == "union_tag_invalid":
+            kind, kinds = item["ctx"]["tag"], re.findall(r"'(\w+)'", item["ctx"]["expected_tags"])
+            lines.append(f"{'.'.join(keys)}: no kind {kind!r}; {nearest(kind, kinds)}")
             continue
         message = item["msg"].removeprefix("Value error, ")
         where = ".".join(keys)
