@@ -1,16 +1,20 @@
 """The product rule against exact arithmetic, and what can be derived from what."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 
+from recmtl.model import EmbeddingConfig, ModelConfig
+from recmtl.model.multitask import build_model
 from recmtl.model.relation import Product
 from recmtl.model.relation.derived import derivable, derive
 from recmtl.model.relation.product import product_logit
 from recmtl.schema import Task
-from tests.model.made_up import TASKS, make_batch
+from tests.model.made_up import LAYOUT, TASKS, make_batch
 
 
 def test_joint_probability_is_the_product() -> None:
@@ -50,6 +54,26 @@ def test_derived_tasks_by_exact_fractions() -> None:
     assert derive(identity, impossible).exp().item() == 1.0
     product = derivable(TASKS, frozenset({"ctr", "cvr"}))["ctcvr"]
     assert derive(product, {"ctr": logs["ctr"], "cvr": logs["ctr"]}).exp().item() == pytest.approx(1 / 16)
+
+
+@pytest.mark.parametrize("sharing", ["single", "shared_bottom"])
+def test_division_is_what_losses_on_ctr_and_ctcvr_alone_report(sharing: str) -> None:
+    """DIVISION of the ESMM paper (section 3.1): pCVR = pCTCVR / pCTR, at most 1."""
+    torch.manual_seed(0)
+    config = ModelConfig.model_validate({
+        "sharing": {"kind": sharing, "hidden": [6]}, "towers": {"hidden": [5]},
+        "loss": {"ctr": 1.0, "ctcvr": 1.0},
+    })
+    assert config.refusal(TASKS) is None and config.reports(TASKS)["cvr"] == "derived"
+    model = build_model(config, EmbeddingConfig(width=4, init=0.5), LAYOUT, TASKS).double().eval()
+    batch = make_batch(64)
+    output = model(replace(batch, dense=batch.dense.double(), labels={}))
+    assert set(output.raw) == {"ctr", "ctcvr"}
+    logits = {task: raw.detach().numpy() for task, raw in output.raw.items()}
+    ctr, ctcvr = (1 / (1 + np.exp(-logits[task])) for task in ("ctr", "ctcvr"))
+    assert (ctcvr > ctr).any() and (ctcvr < ctr).any()
+    found = model.scores(output)["cvr"].detach()
+    np.testing.assert_allclose(found, np.minimum(ctcvr / ctr, 1.0), atol=1e-12)
 
 
 def test_nothing_is_derived_from_one_task_or_past_a_gap() -> None:
