@@ -13,7 +13,9 @@ from safetensors.numpy import load_file, save_file
 
 from recmtl.bundle import Bundle
 from recmtl.errors import RecmtlError
+from recmtl.experiment import Experiment
 from recmtl.folder import write_folder
+from recmtl.model.multitask import build_model
 
 
 @pytest.fixture
@@ -125,3 +127,29 @@ def test_a_changed_configuration_is_refused(bundle: Path) -> None:
     file.write_text(file.read_text().replace('"model": "esmm"', '"model": "nobody"'))
     with pytest.raises(RecmtlError, match="nobody"):
         Bundle.load(bundle)
+
+
+@pytest.mark.parametrize("relation", [
+    {"kind": "aitm", "chain": ["ctr", "ctcvr"]},
+], ids=lambda relation: relation["kind"])
+def test_a_relation_with_weights_is_loaded_again(
+    bundle: Path, finished: Path, tmp_path: Path, relation: dict[str, object]
+) -> None:
+    trained = Bundle.load(bundle)
+    content = json.loads(trained.experiment.model_dump_json())
+    content["models"]["esmm"] |= {"relation": relation}
+    experiment = Experiment.parse(content, tmp_path)
+    options = experiment.models["esmm"]
+    model = build_model(options, experiment.embedding, trained.encoder.layout, experiment.tasks)
+    assert list(model.relation.parameters())
+    with torch.no_grad():
+        for parameter in model.relation.parameters():
+            parameter.normal_()
+    first = replace(trained, experiment=experiment, model=model.eval())
+    rows = pq.read_table(finished / "out/examples/dt=2024-01-04")
+    with write_folder(tmp_path / "again", {}) as made:
+        first.save(made, rows)
+    before, after = first.score(rows), Bundle.load(tmp_path / "again").score(rows)
+    assert list(before) == list(after) == ["ctr", "cvr", "ctcvr"]
+    for task in before:
+        np.testing.assert_array_equal(before[task], after[task])

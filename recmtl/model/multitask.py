@@ -46,7 +46,7 @@ class MultiTask(nn.Module):
     def with_bf16_layers(self) -> "MultiTask":
         """A copy over the same tables, for use under autocast: no weight is cast again at each batch.
 
-        What makes the logits stays in fp32, as in training.
+        What makes the logits stays in fp32, as in training; so does a relation's part, which is small.
         """
         half = deepcopy(self, {id(self.embedding): self.embedding})
         for layers in (half.sharing, *(tower.hidden for tower in half.towers.values())):

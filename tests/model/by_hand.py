@@ -1,10 +1,11 @@
-"""Sharings in fp64 with random weights, numpy's words for what they compute, and a check of gradients."""
+"""Parts in fp64 with random weights, numpy's words for what they compute, and a check of gradients."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recmtl.batch import Columns, Embedded, Shared
 from recmtl.model.sharing.module import SharingModule
@@ -14,12 +15,18 @@ ROWS, WIDTH = 5, 6
 COLUMNS = Columns({"item": slice(0, 2), "user": slice(2, 4), "age": slice(4, 6)})
 Array = np.ndarray
 Weights = dict[str, Array]
+M = TypeVar("M", bound=nn.Module)
 
 
 def built(options: SharingConfig, tasks: Sequence[str]) -> tuple[SharingModule, Weights]:
+    """The sharing's module, as `drawn` gives it."""
+    return drawn(options.build(COLUMNS, tasks))
+
+
+def drawn(module: M) -> tuple[M, Weights]:
     """The module in fp64, every parameter drawn anew (fresh biases are 0), and those in numpy."""
     generator = torch.Generator().manual_seed(5)
-    module = options.build(COLUMNS, tasks).double()
+    module = module.double()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * 0.7)
@@ -46,6 +53,10 @@ def gradients_are_right(
     checked = [leaf for leaf in leaves if leaf.requires_grad]
     # It changes each number of the leaves in place, so that the module and the views see it.
     return torch.autograd.gradcheck(lambda *_: tuple(outputs(module(given))), checked)
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
 
 
 def relu(x: Array) -> Array:

@@ -7,9 +7,14 @@ from typing import Any, get_args
 import pytest
 import torch
 
+from recmtl.batch import Batch
 from recmtl.errors import RecmtlError
 from recmtl.learn.checkpoint import load_weights, save_weights
+from recmtl.learn.group import ALONE
 from recmtl.learn.losses import task_loss
+from recmtl.learn.optim import build_optimizers
+from recmtl.learn.settings import TrainConfig
+from recmtl.learn.step import Objective, make_step, parameters
 from recmtl.learn.tasks import statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
@@ -34,18 +39,22 @@ LOSSES = {
     "all_rows": {"ctr": 1.0, "ctcvr": 1.0},
     "clicked_rows": {"ctr": 1.0, "cvr": 1.0},
     "with_regression": {"ctr": 1.0, "ctcvr": 0.5, "minutes": 0.1},
+    "every_task": {"ctr": 1.0, "cvr": 0.5, "ctcvr": 1.0, "minutes": 0.1},
 }
-CASES = [
-    (s, r, name) for s in kinds(Sharing) for r in kinds(Relation) for name in LOSSES
-    if not (r == "product" and name == "clicked_rows")  # refused: tested below
-]
+NEEDED = {"aitm": {"chain": ["ctr", "ctcvr"]}}  # options that a relation does not do without
 
 
 def config(sharing: str, relation: str, loss: str) -> ModelConfig:
     return ModelConfig.model_validate({
-        "sharing": {"kind": sharing, "hidden": [8, 6]}, "relation": {"kind": relation},
+        "sharing": {"kind": sharing, "hidden": [8, 6]},
+        "relation": {"kind": relation, **NEEDED.get(relation, {})},
         "towers": {"hidden": [5]}, "loss": LOSSES[loss],
     })
+
+
+LEGAL = {r: [name for name in LOSSES if config("separate", r, name).refusal(TASKS) is None]
+         for r in kinds(Relation)}
+CASES = [(s, r, name) for s in kinds(Sharing) for r in kinds(Relation) for name in LEGAL[r]]
 
 
 def model_for(sharing: str, relation: str, loss: str, tables: Tables | None = None) -> MultiTask:
@@ -71,14 +80,22 @@ def test_shapes_and_reported_tasks(sharing: str, relation: str, loss: str) -> No
         torch.testing.assert_close(gate.weights.sum(1), torch.ones(7))
 
 
+def test_every_relation_serves_some_losses() -> None:
+    on_all_rows = ["all_rows", "with_regression", "every_task"]
+    serves = {"independent": [*LOSSES], "product": on_all_rows, "aitm": on_all_rows}
+    assert serves == LEGAL
+
+
+def objective(loss: str, batch: Batch) -> Objective:
+    known = statistics(TASKS, {n: t.numpy() for n, t in batch.labels.items()}, batch.weight.numpy())
+    return Objective(TASKS, LOSSES[loss], known)
+
+
 @pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
 def test_gradients_reach_every_parameter(sharing: str, relation: str, loss: str) -> None:
-    model, batch = model_for(sharing, relation, loss), make_batch(64)
-    known = statistics(
-        TASKS, {n: t.numpy() for n, t in batch.labels.items()}, batch.weight.numpy()
-    )
-    raw = model(batch).raw
-    torch.stack([task_loss(TASKS[t], raw[t], batch, known[t]) for t in LOSSES[loss]]).sum().backward()
+    model, batch = model_for(sharing, relation, loss).train(), make_batch(64)
+    output, aim = model(batch), objective(loss, batch)
+    aim.total({**aim.losses(output, batch), **output.penalties}).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         gradient = parameter.grad.to_dense() if parameter.grad.is_sparse else parameter.grad
@@ -107,6 +124,38 @@ def test_saved_and_loaded_gives_equal_outputs(tmp_path, sharing: str, relation: 
     load_weights(other, tmp_path / "weights.safetensors")
     for task, raw in model(batch).raw.items():
         assert torch.equal(other(batch).raw[task], raw)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
+def test_it_trains_and_scores_rows_without_labels(
+    sharing: str, relation: str, loss: str, precision: str
+) -> None:
+    model, batch = model_for(sharing, relation, loss).train(), make_batch(64)
+    aim, bare = objective(loss, batch), replace(batch, labels={})
+    config = TrainConfig.model_validate(
+        {"monitor": "auc_valid/ctr", "precision": precision, "learning_rate": 0.02}
+    )
+    step = make_step(model, aim, build_optimizers(*parameters(model), config), config, ALONE)
+    totals = [float(aim.total(step(batch))) for _ in range(8)]
+    assert totals[-1] < totals[0]
+    with torch.no_grad():
+        output = model.eval()(bare)
+        assert output.penalties == {}
+        assert all(torch.equal(raw, output.raw[task]) for task, raw in model(batch).raw.items())
+
+
+@pytest.mark.parametrize(("relation", "loss"), [(r, names[0]) for r, names in LEGAL.items()])
+def test_layers_in_bf16_score_as_those_that_are_cast_at_each_batch(relation: str, loss: str) -> None:
+    model, batch = model_for("mmoe", relation, loss), replace(make_batch(64), labels={})
+    with torch.no_grad():
+        exact = model.scores(model(batch))
+        with torch.autocast("cpu", torch.bfloat16):
+            cast, half = model.scores(model(batch)), model.with_bf16_layers()
+            found = half.scores(half(batch))
+    for task, scores in found.items():
+        assert torch.equal(scores, cast[task])
+        torch.testing.assert_close(scores, exact[task], rtol=0.0, atol=0.02)
 
 
 @pytest.mark.parametrize("sharing", kinds(Sharing))

@@ -6,15 +6,20 @@ import torch
 
 from recmtl.batch import Embedded, Shared
 from recmtl.model.sharing import HoME
-from tests.model.by_hand import Array, Weights, built, embedded, gradients_are_right, network, softmax
+from tests.model.by_hand import (
+    Array,
+    Weights,
+    built,
+    embedded,
+    gradients_are_right,
+    network,
+    sigmoid,
+    softmax,
+)
 
 TASKS = ("ctr", "cvr", "like")
 GROUPS = (("ctr",), ("cvr", "like"))
 HIDDEN = (4, 3)
-
-
-def sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
 
 
 def expert(w: Weights, prefix: str, k: int, x: Array, batch: bool) -> Array:

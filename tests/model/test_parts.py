@@ -62,9 +62,6 @@ class Told(RelationConfig):
 
     kind: Literal["told"] = "told"
 
-    def towers(self, tasks: Tasks, trained: frozenset[str]) -> tuple[str, ...]:
-        return tuple(t for t in tasks if t in trained)
-
     def build(self, inputs: int, tasks: Tasks) -> RelationModule:
         return Telling(inputs)
 

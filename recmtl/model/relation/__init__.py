@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from recmtl.errors import nearest
 from recmtl.schema import Config, Task
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ class RelationConfig(Config, ABC):
         """Why this relation cannot serve these tasks, or None."""
         return None
 
-    @abstractmethod
     def towers(self, tasks: Tasks, trained: frozenset[str]) -> tuple[str, ...]:
-        """The tasks that get a tower, in the order of `tasks`."""
+        """The tasks that get a tower, in the order of `tasks`: those with a loss, unless it says more."""
+        return tuple(t for t in tasks if t in trained)
 
     @abstractmethod
     def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
@@ -41,9 +42,6 @@ class Independent(RelationConfig):
     """A tower for each task with a loss; none knows of another."""
 
     kind: Literal["independent"] = "independent"
-
-    def towers(self, tasks: Tasks, trained: frozenset[str]) -> tuple[str, ...]:
-        return tuple(t for t in tasks if t in trained)
 
     def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
         from recmtl.model.relation.module import RelationModule
@@ -77,4 +75,39 @@ class Product(RelationConfig):
         return ProductRule(inputs, tasks)
 
 
-Relation = Annotated[Independent | Product, Field(discriminator="kind")]
+class Chained(RelationConfig):
+    """What relations have whose tasks follow from each other, one by one: binary ones on all rows."""
+
+    chain: tuple[str, ...] = Field(default=(), description="tasks, each after the one before it")
+
+    def refusal(self, tasks: Tasks, trained: frozenset[str]) -> str | None:
+        if len(self.chain) < 2 or len(set(self.chain)) < len(self.chain):
+            return 'relation.chain: two tasks or more in their order, each once, e.g. ["ctr", "ctcvr"]'
+        for name in self.chain:
+            if name not in tasks:
+                return f"relation.chain names no task {name!r}; {nearest(name, tasks)}"
+            if name not in trained:
+                return f"relation.chain: {name!r} has no loss"
+            if tasks[name].type != "binary":
+                return f"relation.chain: {name!r} is {tasks[name].type}, a chain is of binary tasks"
+            if tasks[name].given:
+                return (
+                    f"relation.chain: {name!r} is given {tasks[name].given!r}, a chain is of tasks on "
+                    "all rows; take the product that it is a factor of"
+                )
+        return None
+
+
+class AITM(Chained):
+    """A task's tower reads what the task before it in the chain hands on (Xi et al., KDD 2021)."""
+
+    kind: Literal["aitm"] = "aitm"
+    calibrator: float = Field(default=0.6, ge=0.0, description="weight in the loss of p_t > p_(t-1)")
+
+    def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
+        from recmtl.model.relation.aitm import InformationTransfer
+
+        return InformationTransfer(inputs, self.chain, self.calibrator)
+
+
+Relation = Annotated[Independent | Product | AITM, Field(discriminator="kind")]
