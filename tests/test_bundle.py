@@ -131,6 +131,7 @@ def test_a_changed_configuration_is_refused(bundle: Path) -> None:
 
 @pytest.mark.parametrize("relation", [
     {"kind": "aitm", "chain": ["ctr", "ctcvr"]},
+    {"kind": "chain", "chain": ["ctr", "ctcvr"]},
 ], ids=lambda relation: relation["kind"])
 def test_a_relation_with_weights_is_loaded_again(
     bundle: Path, finished: Path, tmp_path: Path, relation: dict[str, object]

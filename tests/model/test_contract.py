@@ -41,7 +41,8 @@ LOSSES = {
     "with_regression": {"ctr": 1.0, "ctcvr": 0.5, "minutes": 0.1},
     "every_task": {"ctr": 1.0, "cvr": 0.5, "ctcvr": 1.0, "minutes": 0.1},
 }
-NEEDED = {"aitm": {"chain": ["ctr", "ctcvr"]}}  # options that a relation does not do without
+CHAIN = {"chain": ["ctr", "ctcvr"]}
+NEEDED = {"aitm": CHAIN, "chain": CHAIN}  # options that a relation does not do without
 
 
 def config(sharing: str, relation: str, loss: str) -> ModelConfig:
@@ -82,7 +83,9 @@ def test_shapes_and_reported_tasks(sharing: str, relation: str, loss: str) -> No
 
 def test_every_relation_serves_some_losses() -> None:
     on_all_rows = ["all_rows", "with_regression", "every_task"]
-    serves = {"independent": [*LOSSES], "product": on_all_rows, "aitm": on_all_rows}
+    serves = {
+        "independent": [*LOSSES], "product": on_all_rows, "aitm": on_all_rows, "chain": on_all_rows,
+    }
     assert serves == LEGAL
 
 

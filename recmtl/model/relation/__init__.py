@@ -110,4 +110,15 @@ class AITM(Chained):
         return InformationTransfer(inputs, self.chain, self.calibrator)
 
 
-Relation = Annotated[Independent | Product | AITM, Field(discriminator="kind")]
+class ClassifierChain(Chained):
+    """A task's raw output is shifted by the outcome of the task before it (Read et al. 2009)."""
+
+    kind: Literal["chain"] = "chain"
+
+    def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
+        from recmtl.model.relation.classifier_chain import ClassifierChain
+
+        return ClassifierChain(inputs, self.chain, tasks)
+
+
+Relation = Annotated[Independent | Product | AITM | ClassifierChain, Field(discriminator="kind")]
