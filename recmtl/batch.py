@@ -183,8 +183,9 @@ class Related:
 class Output:
     """What a model gives for a batch.
 
-    `raw` is a logit (binary) or a prediction in the label's unit (regression) a task; `weights` multiply
-    those of the batch's rows in a task's loss; `penalties` are named scalars added to the loss.
+    `raw` is a logit (binary) or a prediction in the label's unit (regression) a task; `weights` say how
+    much a row counts for in a task's loss, in place of 1 / the share of train rows that the task lives
+    on; `penalties` are named scalars added to the loss.
     """
 
     raw: Mapping[str, "Tensor"]  # task → (B,)

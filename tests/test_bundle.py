@@ -132,13 +132,14 @@ def test_a_changed_configuration_is_refused(bundle: Path) -> None:
 @pytest.mark.parametrize("relation", [
     {"kind": "aitm", "chain": ["ctr", "ctcvr"]},
     {"kind": "chain", "chain": ["ctr", "ctcvr"]},
+    {"kind": "escm2", "hidden": [3]},
 ], ids=lambda relation: relation["kind"])
 def test_a_relation_with_weights_is_loaded_again(
     bundle: Path, finished: Path, tmp_path: Path, relation: dict[str, object]
 ) -> None:
     trained = Bundle.load(bundle)
     content = json.loads(trained.experiment.model_dump_json())
-    content["models"]["esmm"] |= {"relation": relation}
+    content["models"]["esmm"] |= {"relation": relation, "loss": {"ctr": 1.0, "cvr": 1.0, "ctcvr": 1.0}}
     experiment = Experiment.parse(content, tmp_path)
     options = experiment.models["esmm"]
     model = build_model(options, experiment.embedding, trained.encoder.layout, experiment.tasks)

@@ -26,15 +26,21 @@ def squared_error(raw: Tensor, label: Tensor, statistics: TaskStatistics) -> Ten
 LOSSES: Mapping[str, Loss] = {"binary": cross_entropy, "regression": squared_error}
 
 
-def task_loss(task: Task, raw: Tensor, batch: Batch, statistics: TaskStatistics) -> Tensor:
+def task_loss(
+    task: Task, raw: Tensor, batch: Batch, statistics: TaskStatistics, weights: Tensor | None = None
+) -> Tensor:
     """Σ masked, weighted loss / (batch size · labelled share on train): a scalar.
 
     Dividing by the expected rather than the batch's own count keeps a conditioned task's weight
-    from swinging with the batch.
+    from swinging with the batch. Where a relation says how much each row counts for (`weights`, (B,)),
+    as by the inverse of its propensity, that takes the place of 1 / share.
     """
     space = label_space(task, batch.labels)
     # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
     label = torch.where(space, batch.labels[task.label], 0.0)
     loss = LOSSES[task.type](raw, label, statistics) * batch.weight
-    return torch.where(space, loss, 0.0).sum() / (batch.size * statistics.share)
+    rows = batch.size * statistics.share
+    if weights is not None:
+        loss, rows = loss * weights, batch.size
+    return torch.where(space, loss, 0.0).sum() / rows
 

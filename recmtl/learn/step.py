@@ -1,7 +1,7 @@
 """One training step: a batch in, each task's loss out, weights moved; on a GPU as one recorded graph."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +31,8 @@ class Objective:
         """The unweighted loss of every weighted task, scalars."""
         return {
             name: task_loss(
-                self.tasks[name], output.raw[name], _weighted(batch, output.weights.get(name)),
-                self.statistics[name],
+                self.tasks[name], output.raw[name], batch, self.statistics[name],
+                output.weights.get(name),
             )
             for name in self.weights
         }
@@ -120,11 +120,6 @@ class Recorded:
         # Another thread may pin memory meanwhile: a stricter mode takes that for a part of the step.
         with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
             self._losses = self._step(self._batch)
-
-
-def _weighted(batch: Batch, weight: Tensor | None) -> Batch:
-    """The batch with its rows' weights times others (B,), where there are any."""
-    return batch if weight is None else replace(batch, weight=batch.weight * weight)
 
 
 def parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], int]:

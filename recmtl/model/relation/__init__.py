@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from recmtl.errors import nearest
+from recmtl.model.sharing.options import Widths
 from recmtl.schema import Config, Task
 
 if TYPE_CHECKING:
@@ -121,4 +122,37 @@ class ClassifierChain(Chained):
         return ClassifierChain(inputs, self.chain, tasks)
 
 
-Relation = Annotated[Independent | Product | AITM | ClassifierChain, Field(discriminator="kind")]
+class ESCM2(RelationConfig):
+    """Conversions are learned over all impressions by a click's propensity (Wang et al., SIGIR 2022)."""
+
+    kind: Literal["escm2"] = "escm2"
+    estimator: Literal["ips", "dr"] = Field(default="dr", description="inverse propensity, doubly robust")
+    clip: float = Field(default=0.01, gt=0.0, lt=1.0, description="least propensity of a click")
+    correction: float = Field(
+        default=1.0, ge=0.0, description="dr: weight of ê (1 − o/ô); that of the conversion's loss"
+    )
+    imputation: float = Field(default=1.0, ge=0.0, description="dr: weight of the imputation's error")
+    hidden: Widths = Field(default=(64, 32), description="dr: of the imputation's tower")
+
+    def refusal(self, tasks: Tasks, trained: frozenset[str]) -> str | None:
+        products = [task.product for task in tasks.values() if task.product]
+        if len(products) != 1 or len(products[0]) != 2:
+            return 'escm2 takes one product of two tasks, e.g. ctcvr = { …, product = ["ctr", "cvr"] }'
+        click, conversion = products[0]
+        for factor in (click, conversion):
+            if factor not in trained:
+                return f"escm2 weighs {conversion!r} by what {click!r} says: {factor!r} has no loss"
+        return None
+
+    def towers(self, tasks: Tasks, trained: frozenset[str]) -> tuple[str, ...]:
+        return tuple(t for t in tasks if t in trained and not tasks[t].product)
+
+    def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
+        from recmtl.model.relation.escm2 import EntireSpace, Imputation
+
+        robust = self.estimator == "dr"
+        imputation = Imputation(inputs, self.hidden, self.correction, self.imputation) if robust else None
+        return EntireSpace(inputs, tasks, self.clip, imputation)
+
+
+Relation = Annotated[Independent | Product | AITM | ClassifierChain | ESCM2, Field(discriminator="kind")]

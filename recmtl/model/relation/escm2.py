@@ -1,0 +1,74 @@
+"""Counterfactual learning of conversions over all impressions, of which clicked ones alone show one."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recmtl.batch import Batch, Related
+from recmtl.model.mlp import Tower
+from recmtl.model.relation.module import RelationModule
+from recmtl.model.relation.product import ProductRule
+from recmtl.schema import Task
+
+
+class EntireSpace(RelationModule):
+    """The product rule, and in training the conversion's rows weigh 1 / ô: inverse propensity (IPS).
+
+    ô = max(clip, σ(raw of the click's task)), without gradient. With an `imputation` the conversion's
+    risk is the doubly robust one (DR).
+
+    Reference: Wang et al., ESCM²: Entire Space Counterfactual Multi-Task Model for Post-Click Conversion
+    Rate Estimation, SIGIR 2022.
+    """
+
+    def __init__(
+        self, inputs: int, tasks: Mapping[str, Task], clip: float, imputation: "Imputation | None"
+    ) -> None:
+        super().__init__(inputs)
+        self.product = ProductRule(inputs, tasks)
+        ((self.click, self.conversion),) = self.product.products.values()
+        self.labels = tasks[self.click].label, tasks[self.conversion].label
+        self.clip, self.imputation = clip, imputation
+
+    def relate(self, raw: Mapping[str, Tensor], views: Mapping[str, Tensor], batch: Batch) -> Related:
+        related = self.product.relate(raw, views, batch)
+        if not self.training:
+            return related
+        inverse = raw[self.click].detach().sigmoid().clamp(min=self.clip).reciprocal()
+        penalties: dict[str, Tensor] = {}
+        if self.imputation is not None:
+            click, label = (batch.labels[name] for name in self.labels)
+            known = ~(click.isnan() | label.isnan())
+            observed = known & (click == 1)
+            error = F.binary_cross_entropy_with_logits(
+                raw[self.conversion], torch.where(observed, label, 0.0), reduction="none"
+            )
+            penalties = self.imputation(
+                views[self.conversion], error, torch.where(observed, inverse, 0.0),
+                torch.where(known, batch.weight, 0.0),
+            )
+        return Related(related.raw, {self.conversion: inverse}, penalties)
+
+
+class Imputation(nn.Module):
+    """What the conversion's error e would be on rows without a click: ê = softplus(tower of its view).
+
+    Means over rows, by their weights: `correction` · ê (1 − o/ô), which makes the IPS risk o e/ô the
+    doubly robust ê + o (e − ê)/ô, and `weight` · o (e − ê)²/ô, from which ê is learned; o is 1 where
+    clicked.
+    """
+
+    def __init__(self, inputs: int, hidden: Sequence[int], correction: float, weight: float) -> None:
+        super().__init__()
+        self.tower = Tower(inputs, hidden, dropout=0.0, shift=0.0, scale=1.0)
+        self.correction, self.weight = correction, weight
+
+    def forward(self, view: Tensor, error: Tensor, inverse: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        """From a view (B, H), errors, o/ô and weights of rows (B,)."""
+        imputed = F.softplus(self.tower(view))
+        return {
+            "correction": self.correction * (weight * imputed * (1.0 - inverse)).mean(),
+            "imputation": self.weight * (weight * inverse * (error - imputed).square()).mean(),
+        }
