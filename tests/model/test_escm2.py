@@ -105,21 +105,23 @@ def test_gradients_are_those_of_the_formula_with_the_propensity_held() -> None:
             torch.testing.assert_close(ours, theirs, rtol=0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize("null", ["click", "converted"])
-def test_rows_of_a_null_label_say_nothing(null: str) -> None:
+@pytest.mark.parametrize(("null", "silent"), [("click", [1, 4]), ("converted", [4])])
+def test_rows_of_a_null_label_say_nothing(null: str, silent: list[int]) -> None:
+    """Of a row without a click nothing is asked but that: its conversion may well be null."""
     module, _ = dr()
     raw, views = given()
     label = BATCH.labels[null].clone()
     label[1], label[4] = NULL, NULL
     holes = replace(BATCH, labels={**BATCH.labels, null: label})
-    without = replace(BATCH, weight=BATCH.weight * torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0]))
+    weight = BATCH.weight.index_fill(0, torch.tensor(silent), 0.0)
+    without = replace(BATCH, weight=weight)
     found, wanted = (module.relate(raw, views, batch).penalties for batch in (holes, without))
     assert found.keys() == wanted.keys() == {"correction", "imputation"}
     for name, penalty in found.items():
         torch.testing.assert_close(penalty, wanted[name])
     torch.stack([*found.values()]).sum().backward()
     for leaf in (raw["cvr"], views["cvr"]):
-        assert leaf.grad is not None and leaf.grad.isfinite().all() and leaf.grad[1].eq(0).all()
+        assert leaf.grad is not None and leaf.grad.isfinite().all() and leaf.grad[4].eq(0).all()
 
 
 def test_conversions_and_clicks_multiply_and_scoring_needs_no_label() -> None:

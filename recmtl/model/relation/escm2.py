@@ -40,8 +40,8 @@ class EntireSpace(RelationModule):
         penalties: dict[str, Tensor] = {}
         if self.imputation is not None:
             click, label = (batch.labels[name] for name in self.labels)
-            known = ~(click.isnan() | label.isnan())
-            observed = known & (click == 1)
+            observed = (click == 1) & ~label.isnan()
+            known = observed | (click == 0)  # without a click nothing is asked of the conversion's label
             error = F.binary_cross_entropy_with_logits(
                 raw[self.conversion], torch.where(observed, label, 0.0), reduction="none"
             )
