@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
+from recmtl.schema.losses import Focal
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
@@ -144,6 +145,21 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"models": {}}, "models"),
     ({"models__mmoe__loss": {"ctr": 0.0}}, "a weight is positive"),
     ({"models__mmoe__loss": {"ctrr": 1.0}}, "no task 'ctrr'; did you mean 'ctr'?"),
+    ({"models__mmoe__loss": {"ctr": {"kind": "focal", "weight": -1}}}, "loss.ctr = -1: a weight is"),
+    ({"models__mmoe__loss": {"ctr": {"weight": 2.0}}},
+     "models.mmoe.loss.ctr: expected a weight, or a table with kind one of cross_entropy, focal"),
+    ({"models__mmoe__loss": {"ctr": {"kind": "focal", "gama": 1}}},
+     "models.mmoe.loss.ctr.focal.gama: unknown key; did you mean 'gamma'?"),
+    ({"models__mmoe__loss": {"ctr": {"kind": "focal", "gamma": -1}}}, "models.mmoe.loss.ctr.focal.gamma"),
+    ({"models__mmoe__loss": {"ctr": {"kind": "cross_entropy", "smoothing": 1.0}}},
+     "ctr.cross_entropy.smoothing"),
+    ({"models__mmoe__loss": {"ctr": {"kind": "cross_entropy", "negatives": 0.0}}},
+     "ctr.cross_entropy.negatives"),
+    ({"models__mmoe__loss": {"ctr": {"kind": "cross_entropy", "negatives": 0.1, "logit_adjustment": 1}}},
+     "loss.ctr.cross_entropy: negatives and logit_adjustment both shift the logit"),
+    ({"models__mmoe__loss": {"ctr": {"kind": "huber"}}},
+     "models.mmoe: loss.ctr: 'huber' is a loss of regression tasks, 'ctr' is binary"),
+    ({"models__mmoe__loss": {"value": {"kind": "focal"}}}, "'value' is regression"),
     ({"models__mmoe__sharing": {"kind": "mmoe", "experts": 0}}, "experts"),
     ({"models__mmoe__sharing": {"kind": "single"}, "models__mmoe__tables": "shared"}, "drop tables"),
     ({"models__mmoe__sharing": {"kind": "pepnet", "prior": ["usr"]}},
@@ -219,6 +235,17 @@ def test_the_digest_follows_the_content_and_not_the_place(monkeypatch: pytest.Mo
 def test_defaults_written_out_are_the_same_configuration() -> None:
     plain = Experiment.parse(content(), root=Path())
     assert Experiment.parse(edited(train__epochs=3), root=Path()).digest == plain.digest
+
+
+def test_a_loss_is_a_weight_or_a_kind_with_options_and_the_digest_follows_both() -> None:
+    loss = {"ctr": {"kind": "focal", "gamma": 1.0}, "ctcvr": 0.5}
+    experiment = Experiment.parse(edited(models__mmoe__loss=loss), root=Path())
+    model = experiment.models["mmoe"]
+    assert model.loss == {"ctr": Focal(gamma=1.0), "ctcvr": 0.5}
+    again = Experiment.parse(experiment.model_dump(mode="json", exclude={"root"}), root=Path())
+    assert again.models == experiment.models and again.digest == experiment.digest
+    loss["ctr"] = {"kind": "focal", "gamma": 2.0}
+    assert Experiment.parse(edited(models__mmoe__loss=loss), root=Path()).digest != experiment.digest
 
 
 def test_what_each_model_reports_is_told_apart() -> None:

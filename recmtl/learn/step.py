@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from recmtl.learn.losses import task_loss
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.tasks import TaskStatistics
 from recmtl.schema import Task
+from recmtl.schema.losses import LossConfig, loss_of
 
 Losses = dict[str, Tensor]  # name → scalar, of a task or a penalty
 ROOM = 1.25  # lists of one batch are longer than those of another
@@ -21,25 +23,31 @@ WARM = 3  # steps before one is recorded: they make the optimizers' state and th
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised: the tasks, the weight of each one's loss, and their statistics on train."""
+    """What is minimised: the tasks, the loss of each as it stands in a file, and statistics on train."""
 
     tasks: Mapping[str, Task]
-    weights: Mapping[str, float]
+    loss: Mapping[str, float | LossConfig]
     statistics: Mapping[str, TaskStatistics]
+
+    @cached_property
+    def options(self) -> Mapping[str, LossConfig]:
+        """Each weighted task's loss."""
+        return {name: loss_of(self.tasks[name], given) for name, given in self.loss.items()}
 
     def losses(self, output: Output, batch: Batch) -> Losses:
         """The unweighted loss of every weighted task, scalars."""
         return {
             name: task_loss(
-                self.tasks[name], output.raw[name], batch, self.statistics[name],
+                self.tasks[name], output.raw[name], batch, self.statistics[name], options,
                 output.weights.get(name),
             )
-            for name in self.weights
+            for name, options in self.options.items()
         }
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Σ weight · loss, a scalar; a penalty's weight is 1."""
-        return torch.stack([self.weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+        weights = {name: options.weight for name, options in self.options.items()}
+        return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
 
 
 def make_step(

@@ -10,6 +10,7 @@ from recmtl.model.relation.derived import derivable
 from recmtl.model.sharing import Sharing
 from recmtl.model.sharing.options import Dropout, Tables, Widths
 from recmtl.schema import Config, Task
+from recmtl.schema.losses import Loss, LossConfig, loss_of
 
 
 class EmbeddingConfig(Config):
@@ -28,17 +29,18 @@ class TowerConfig(Config):
 
 
 class ModelConfig(Config):
-    """`[models.NAME]`: sharing, relation, towers, and the weight of each task's loss."""
+    """`[models.NAME]`: sharing, relation, towers, and each task's loss."""
 
     sharing: Sharing
     relation: Relation = Independent()
     towers: TowerConfig = TowerConfig()
     tables: Tables | None = Field(default=None, description="shared, one per task, or both")
-    loss: dict[str, float] = Field(min_length=1, description="task → weight of its loss")
+    loss: dict[str, Loss] = Field(min_length=1, description="task → its loss, or the weight of it alone")
 
     @model_validator(mode="after")
     def _options_agree(self) -> "ModelConfig":
-        for task, weight in self.loss.items():
+        for task, loss in self.loss.items():
+            weight = loss.weight if isinstance(loss, LossConfig) else loss
             if weight <= 0:
                 raise ValueError(f"loss.{task} = {weight:g}: a weight is positive; leave the task out")
         if self.tables and self.tables not in self.sharing.tables:
@@ -54,9 +56,15 @@ class ModelConfig(Config):
 
     def refusal(self, tasks: Mapping[str, Task]) -> str | None:
         """Why this model cannot serve these tasks, or None."""
-        for task in self.loss:
+        for task, loss in self.loss.items():
             if task not in tasks:
                 return f"loss names no task {task!r}; {nearest(task, tasks)}"
+            options = loss_of(tasks[task], loss)
+            if options.type != tasks[task].type:
+                return (
+                    f"loss.{task}: {options.kind!r} is a loss of {options.type} tasks, "
+                    f"{task!r} is {tasks[task].type}"
+                )
             if tasks[task].type not in self.relation.accepts:
                 return (
                     f"relation {self.relation.kind!r} takes {sorted(self.relation.accepts)} tasks, "
