@@ -30,9 +30,13 @@ QUIET = Options(models=["mmoe"], seeds=[1], device="cpu", track=False)
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Encoded, and its file in three forms: one process with 512 rows, two with 256, and long."""
+    """Encoded, and its file in three forms: one process with 512 rows, two with 256, and long.
+
+    The model's weights between tasks are learned, so that the loss has a penalty besides.
+    """
     folder = tmp_path_factory.mktemp("shop")
     text = tiny_shop.write(folder).read_text().replace("epochs     = 2", "epochs = 3\npatience = 3")
+    text = text.replace("[models.mmoe]", '[models.mmoe]\nweighting = { kind = "uncertainty" }')
     whole = text.replace("batch_size = 256", "batch_size = 512")
     (folder / "one.toml").write_text(whole)
     (folder / "two.toml").write_text(text.replace("[train]", "[train]\nprocesses = 2"))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import nn
 
 from recmtl.batch import Batch
@@ -57,17 +58,22 @@ def fit(
     """
     group = parts.group
     keep_freed_memory()
-    optimizers = [*build_optimizers(*parameters(model), config), *fused(model)]
+    weigher = objective.weigher.to(next(model.parameters()).device)
+    modules = {"model": model, "weigher": weigher}
+    optimizers = [
+        *build_optimizers(*parameters(model), config), *fused(model), *weigher.optimizers(config)
+    ]
     step = make_step(model, objective, optimizers, config, group)
-    standing = keep.restore(model, optimizers, group) or Standing()
+    standing = keep.restore(modules, optimizers, group) or Standing()
     yield from standing.past
 
     def save(meter: Meter) -> None:
         if keep.due(group):
             meter.read()  # no checkpoint holds what a loss that is not finite left
-            keep.save(standing, model, optimizers, group)
+            keep.save(standing, modules, optimizers, group)
 
     while standing.epoch <= config.epochs and standing.waited < config.patience:
+        weigher.begin([epoch.metrics for epoch in standing.past])
         _train(model, parts.train, standing, step, save, progress)
         epoch = _epoch(model, parts, objective, config, standing, progress)
         if epoch.best:
@@ -99,6 +105,9 @@ def _epoch(
     start = time.perf_counter()
     predicted = predict(model, parts.valid, progress, parts.group)
     metrics = {f"loss_train/{task}": total / standing.steps for task, total in standing.losses.items()}
+    if objective.weighting:
+        with torch.no_grad():
+            metrics |= {f"weight/{task}": float(weight) for task, weight in objective.weights().items()}
     metrics |= task_metrics(objective.tasks, parts.labels, predicted.scores, "valid")
     value = _monitored(metrics, config)
     timings = {

@@ -20,6 +20,8 @@ from recmtl.learn.sharded.scattered import Scattered
 COST = 0.015  # of the training time: checkpoints that take longer are written more rarely
 TENSORS = "state.safetensors"
 
+Modules = Mapping[str, nn.Module]  # what is trained, by name: the model, and what moves tasks' weights
+
 
 @dataclass
 class Standing:
@@ -73,7 +75,7 @@ class Checkpoints:
         return group.agreed(time.perf_counter() - self._written >= self._cost / COST)
 
     def save(
-        self, standing: Standing, model: nn.Module, optimizers: list[torch.optim.Optimizer],
+        self, standing: Standing, modules: Modules, optimizers: list[torch.optim.Optimizer],
         group: Group = ALONE,
     ) -> None:
         """Write one in place of the last, by the first process; all of a group call this.
@@ -81,7 +83,7 @@ class Checkpoints:
         Raises RecmtlError where it cannot be written.
         """
         start = time.perf_counter()
-        tensors = _tensors(model, optimizers) | _random(group)
+        tensors = _tensors(modules, optimizers) | _random(group)
         if not group.first:
             write_tensors(tensors, None)
             return
@@ -92,14 +94,14 @@ class Checkpoints:
         standing.saving += self._cost
 
     def restore(
-        self, model: nn.Module, optimizers: list[torch.optim.Optimizer], group: Group = ALONE
+        self, modules: Modules, optimizers: list[torch.optim.Optimizer], group: Group = ALONE
     ) -> Standing | None:
-        """Put model, optimizers and random state back to the last one; None where there is none."""
+        """Put modules, optimizers and random state back to the last one; None where there is none."""
         if not is_current(self._last, self._key):
             return None
         try:
             with safe_open(self._last / TENSORS, framework="pt") as found, torch.no_grad():
-                _put_back(found, model, optimizers)
+                _put_back(found, modules, optimizers)
                 _seed_again(found, group)
         except (OSError, SafetensorError) as error:
             raise RecmtlError(f"unreadable checkpoint: {error}", where=self._last,
@@ -107,9 +109,12 @@ class Checkpoints:
         return Standing.from_json(read_manifest(self._last)["standing"])
 
 
-def _tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Stored]:
-    """Everything by name: model/… and optimizer/NUMBER/PARAMETER/…"""
-    found = {f"model/{name}": stored for name, stored in model.state_dict().items()}
+def _tensors(modules: Modules, optimizers: list[torch.optim.Optimizer]) -> dict[str, Stored]:
+    """Everything by name: MODULE/… and optimizer/NUMBER/PARAMETER/…"""
+    found = {
+        f"{part}/{name}": stored
+        for part, module in modules.items() for name, stored in module.state_dict().items()
+    }
     for number, optimizer in enumerate(optimizers):
         for place, parameter in enumerate(_parameters(optimizer)):
             for name, tensor in optimizer.state[parameter].items():
@@ -132,21 +137,22 @@ def _seed_again(found: Any, group: Group) -> None:
         torch.cuda.set_rng_state(found.get_tensor("random/cuda")[group.rank].clone())
 
 
-def _put_back(found: Any, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> None:
-    device = next(model.parameters()).device
-    for name, stored in model.state_dict().items():
-        put_back(stored, found, f"model/{name}")
+def _put_back(found: Any, modules: Modules, optimizers: list[torch.optim.Optimizer]) -> None:
+    for part, module in modules.items():
+        for name, stored in module.state_dict().items():
+            put_back(stored, found, f"{part}/{name}")
     for name in found.keys():  # noqa: SIM118
         kind, _, rest = name.partition("/")
         if kind != "optimizer":
             continue
         number, place, key = rest.split("/")
         optimizer = optimizers[int(number)]
-        state = optimizer.state[_parameters(optimizer)[int(place)]]
+        parameter = _parameters(optimizer)[int(place)]
+        state = optimizer.state[parameter]
         if isinstance(state.get(key), Scattered):
             put_back(state[key], found, name)
         else:
-            state[key] = found.get_tensor(name).to(device, copy=True)
+            state[key] = found.get_tensor(name).to(parameter.device, copy=True)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

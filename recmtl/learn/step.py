@@ -13,8 +13,10 @@ from recmtl.learn.group import Group
 from recmtl.learn.losses import task_loss
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.tasks import TaskStatistics
+from recmtl.learn.weighting import Weigher, build_weigher
 from recmtl.schema import Task
 from recmtl.schema.losses import LossConfig, loss_of
+from recmtl.schema.weighting import WeightingConfig
 
 Losses = dict[str, Tensor]  # name → scalar, of a task or a penalty
 ROOM = 1.25  # lists of one batch are longer than those of another
@@ -23,16 +25,27 @@ WARM = 3  # steps before one is recorded: they make the optimizers' state and th
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised: the tasks, the loss of each as it stands in a file, and statistics on train."""
+    """What is minimised: the tasks, each one's loss, and what moves its weight, as in a file."""
 
     tasks: Mapping[str, Task]
     loss: Mapping[str, float | LossConfig]
-    statistics: Mapping[str, TaskStatistics]
+    statistics: Mapping[str, TaskStatistics]  # on train
+    weighting: WeightingConfig | None = None
 
     @cached_property
     def options(self) -> Mapping[str, LossConfig]:
         """Each weighted task's loss."""
         return {name: loss_of(self.tasks[name], given) for name, given in self.loss.items()}
+
+    @cached_property
+    def weigher(self) -> Weigher:
+        """What moves the weights: one fit's own, which trains it."""
+        return build_weigher(self.weighting, self.options)
+
+    def weights(self) -> Mapping[str, Tensor | float]:
+        """The weight of each task's loss in this step."""
+        factors = self.weigher.factors()
+        return {name: options.weight * factors.get(name, 1.0) for name, options in self.options.items()}
 
     def losses(self, output: Output, batch: Batch) -> Losses:
         """The unweighted loss of every weighted task, scalars."""
@@ -46,7 +59,7 @@ class Objective:
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Σ weight · loss, a scalar; a penalty's weight is 1."""
-        weights = {name: options.weight for name, options in self.options.items()}
+        weights = self.weights()
         return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
 
 
@@ -60,14 +73,16 @@ def make_step(
     """
     device = next(model.parameters()).device.type
     tables, dense, _ = parameters(model)
+    dense += objective.weigher.parameters()
     half = config.precision == "bf16"
 
     def step(batch: Batch) -> Losses:
         with torch.autocast(device, torch.bfloat16, enabled=half):
             output: Output = model(batch)
         # A process's part of the sum over all: a penalty is the same on each of them.
+        penalties = {**output.penalties, **objective.weigher.penalties()}
         losses = {**objective.losses(output, batch),
-                  **{name: penalty / group.size for name, penalty in output.penalties.items()}}
+                  **{name: penalty / group.size for name, penalty in penalties.items()}}
         total = objective.total(losses)
         found = group.total(torch.stack([loss.detach() for loss in losses.values()]))
         if device != "cpu" or torch.isfinite(found).all():

@@ -11,6 +11,7 @@ from recmtl.model.sharing import Sharing
 from recmtl.model.sharing.options import Dropout, Tables, Widths
 from recmtl.schema import Config, Task
 from recmtl.schema.losses import Loss, LossConfig, loss_of
+from recmtl.schema.weighting import WeightingConfig
 
 
 class EmbeddingConfig(Config):
@@ -36,6 +37,10 @@ class ModelConfig(Config):
     towers: TowerConfig = TowerConfig()
     tables: Tables | None = Field(default=None, description="shared, one per task, or both")
     loss: dict[str, Loss] = Field(min_length=1, description="task → its loss, or the weight of it alone")
+    weighting: WeightingConfig | None = Field(
+        default=None, description="what moves the weights; without, none does",
+        exclude_if=lambda value: value is None,  # files that do not name it keep their digest
+    )
 
     @model_validator(mode="after")
     def _options_agree(self) -> "ModelConfig":
@@ -43,6 +48,8 @@ class ModelConfig(Config):
             weight = loss.weight if isinstance(loss, LossConfig) else loss
             if weight <= 0:
                 raise ValueError(f"loss.{task} = {weight:g}: a weight is positive; leave the task out")
+        if self.weighting and len(self.loss) < 2:
+            raise ValueError("weighting is between tasks, and loss names one: drop weighting")
         if self.tables and self.tables not in self.sharing.tables:
             known = " or ".join(map(repr, self.sharing.tables))
             raise ValueError(

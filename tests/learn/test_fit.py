@@ -20,6 +20,7 @@ from recmtl.learn.step import Objective
 from recmtl.learn.tasks import statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
+from recmtl.schema.weighting import WeightingConfig
 from recmtl.seed import seed_everything
 from tests.model.made_up import LAYOUT, TASKS, make_batch
 
@@ -53,7 +54,9 @@ class Made:
         return replace(batch, labels={"click": click, "converted": converted, "minutes": minutes})
 
 
-def setup(loss: dict[str, float], relation: str = "independent") -> tuple[MultiTask, Parts, Objective]:
+def setup(
+    loss: dict[str, float], relation: str = "independent", weighting: WeightingConfig | None = None
+) -> tuple[MultiTask, Parts, Objective]:
     train, valid = Made(512, 0), Made(256, 100)
     config = ModelConfig.model_validate({
         "sharing": {"kind": "mmoe", "hidden": [16, 8], "experts": 2}, "towers": {"hidden": [8]},
@@ -66,7 +69,7 @@ def setup(loss: dict[str, float], relation: str = "independent") -> tuple[MultiT
         config, EmbeddingConfig(width=4), LAYOUT, TASKS, {t: (s.mean, s.std) for t, s in known.items()}
     )
     parts = Parts(train, valid, {name: valid.label(name) for name in LAYOUT.labels})
-    return model, parts, Objective(TASKS, loss, known)
+    return model, parts, Objective(TASKS, loss, known, weighting)
 
 
 def keep(folder: Path) -> Checkpoints:

@@ -17,6 +17,7 @@ from recmtl.learn.epoch import Epoch
 from recmtl.learn.fit import fit
 from recmtl.learn.predict import Batches
 from recmtl.learn.resume import Checkpoints, Standing
+from recmtl.schema.weighting import DynamicAverage, Uncertainty, WeightingConfig
 from tests.learn.test_fit import Made, setup
 
 LOSS = {"ctr": 1.0, "ctcvr": 1.0}
@@ -42,10 +43,10 @@ class Stopping:
 
 
 def trained(
-    folder: Path, every: int = 1, after: int | None = None
+    folder: Path, every: int = 1, after: int | None = None, weighting: WeightingConfig | None = None
 ) -> tuple[dict[str, Tensor], list[Epoch]]:
     """Weights and epochs of a fit with dropout, which is killed after some batches where told so."""
-    model, parts, objective = setup(LOSS)
+    model, parts, objective = setup(LOSS, weighting=weighting)
     for layer in model.modules():
         if hasattr(layer, "dropout") and isinstance(layer.dropout, float):
             layer.dropout = 0.2
@@ -78,6 +79,20 @@ def test_killed_at_any_step_it_ends_with_the_same_weights(tmp_path: Path, every:
                for a, b in zip(again, epochs, strict=True))
 
 
+@pytest.mark.parametrize("weighting", [Uncertainty(), DynamicAverage(temperature=0.1)], ids=repr)
+@pytest.mark.parametrize("after", [2, 5, 8, 11])
+def test_weights_that_move_are_those_of_a_fit_that_was_not_killed(
+    tmp_path: Path, after: int, weighting: WeightingConfig
+) -> None:
+    whole, epochs = trained(tmp_path / "whole", weighting=weighting)
+    with pytest.raises(Stopped):
+        trained(tmp_path / "killed", 1, after, weighting)
+    resumed, again = trained(tmp_path / "killed", weighting=weighting)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert [e.metrics for e in again] == [e.metrics for e in epochs]
+    assert epochs[0].metrics["weight/ctr"] != epochs[2].metrics["weight/ctr"]
+
+
 def test_one_checkpoint_is_kept_and_one_of_another_key_passed_over(tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         trained(tmp_path, after=6)
@@ -85,7 +100,7 @@ def test_one_checkpoint_is_kept_and_one_of_another_key_passed_over(tmp_path: Pat
     assert left == {"best.safetensors", "checkpoint"}
     assert read_manifest(tmp_path / "checkpoint")["standing"]["steps"] == 2  # of the second epoch
     model, _, _ = setup(LOSS)
-    assert Checkpoints(tmp_path, "other", 1).restore(model, []) is None
+    assert Checkpoints(tmp_path, "other", 1).restore({"model": model}, []) is None
 
 
 def test_an_epoch_may_be_shorter_than_the_distance_of_two(tmp_path: Path) -> None:
@@ -103,7 +118,7 @@ def test_checkpoints_lie_further_apart_where_they_cost_much(
     monkeypatch.setattr(resume.time, "perf_counter", lambda: next(clock))
     keep = Checkpoints(tmp_path, "key", every=5)
     assert [keep.due() for _ in range(5)] == [False] * 4 + [True]
-    keep.save(Standing(), nn.Linear(1, 1), [])  # took 3 s: at most one in 150 s
+    keep.save(Standing(), {"model": nn.Linear(1, 1)}, [])  # took 3 s: at most one in 150 s
     assert [keep.due() for _ in range(15)] == [False] * 14 + [True]
 
 
