@@ -204,6 +204,17 @@ REFUSED: list[tuple[dict[str, object], str]] = [
         "features.user.width = 2",
     ),
     ({"train__learning_rate": float("inf")}, "train.learning_rate"),
+    ({"train__schedule": {"kind": "cosin"}}, "train.schedule: "),
+    ({"train__schedule": {"kind": "cosine", "warmpu": 5}},
+     "train.schedule.cosine.warmpu: unknown key; did you mean 'warmup'?"),
+    ({"train__schedule": {"kind": "cosine", "floor": 1.5}}, "train.schedule.cosine.floor"),
+    ({"train__schedule": {"kind": "constant", "warmup": -1}}, "train.schedule.constant.warmup"),
+    ({"train__schedule": {"kind": "steps"}}, "train.schedule.steps.epochs"),
+    ({"train__schedule": {"kind": "steps", "epochs": [2, 1]}}, "[2, 1]: epochs rise"),
+    ({"train__schedule": {"kind": "steps", "epochs": [1, 3]}},
+     "schedule.epochs: nothing is trained after epoch 3 of 3"),
+    ({"train__schedule": {"kind": "cosine"}, "train__sharded_tables": "planned"},
+     "schedule: sharded tables keep their learning rate"),
 ]
 
 

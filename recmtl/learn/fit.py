@@ -19,7 +19,7 @@ from recmtl.learn.epoch import Epoch
 from recmtl.learn.group import ALONE, Group
 from recmtl.learn.meter import Meter
 from recmtl.learn.metrics import task_metrics
-from recmtl.learn.optim import build_optimizers
+from recmtl.learn.optim import build_optimizers, paced
 from recmtl.learn.predict import Batches, predict
 from recmtl.learn.resume import Checkpoints, Standing
 from recmtl.learn.settings import TrainConfig
@@ -65,6 +65,9 @@ def fit(
     ]
     step = make_step(model, objective, optimizers, config, group)
     standing = keep.restore(modules, optimizers, group) or Standing()
+    epoch_steps = -(-parts.train.rows // (config.batch_size * group.size))
+    done = (standing.epoch - 1) * epoch_steps + standing.steps
+    step = paced(step, optimizers, config, epoch_steps, done)
     yield from standing.past
 
     def save(meter: Meter) -> None:

@@ -1,16 +1,20 @@
 """Optimizers: row-wise Adagrad for the tables, touching only a batch's rows; AdamW for the rest."""
 
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from recmtl.batch import Batch
 from recmtl.kernels import adagrad, adds_up
 from recmtl.learn.settings import TrainConfig
 
 if TYPE_CHECKING:
     from recmtl.kernels.gpu import RowSums
+
+Step = Callable[[Batch], dict[str, Tensor]]  # takes one, and gives its losses by name
 
 
 class RowAdagrad(torch.optim.Optimizer):
@@ -92,3 +96,22 @@ def build_optimizers(
             )
         )
     return optimizers
+
+
+def paced(
+    step: Step, optimizers: list[torch.optim.Optimizer], config: TrainConfig, epoch_steps: int, done: int
+) -> Step:
+    """A step whose learning rates follow the schedule, of a fit that has taken `done` steps before."""
+    schedule = config.schedule
+    if schedule is None:
+        return step
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    heights, counted = [group["lr"] for group in groups], count(done)
+
+    def taken(batch: Batch) -> dict[str, Tensor]:
+        factor = schedule.factor(next(counted), epoch_steps, config.epochs)
+        for group, height in zip(groups, heights, strict=True):
+            group["lr"] = factor * height
+        return step(batch)
+
+    return taken

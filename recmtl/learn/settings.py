@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from recmtl.learn.schedule import Schedule, Steps
 from recmtl.schema import Config
 
 BINARY_METRICS = ("auc", "logloss", "pcoc")
@@ -24,6 +25,10 @@ class TrainConfig(Config):
     weight_decay: float = Field(default=0.0, ge=0.0, description="AdamW's, on the dense part")
     table_learning_rate: float = Field(default=0.05, gt=0.0, description="row-wise Adagrad, on tables")
     table_l2: float = Field(default=0.0, ge=0.0, description="on the rows that a batch touches")
+    schedule: Schedule | None = Field(
+        default=None, description="of both learning rates over the steps; without, they stay as they are",
+        exclude_if=lambda value: value is None,  # files that do not name it keep their digest
+    )
     monitor: str = Field(description="metric on valid that picks epochs and champion: auc_valid/ctcvr")
     patience: int = Field(default=1, ge=1, description="epochs without a better monitor before a stop")
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1, description="each model, once a seed")
@@ -54,6 +59,15 @@ class TrainConfig(Config):
         if metric == "pcoc":
             raise ValueError("pcoc is best at 1, neither high nor low: monitor auc or logloss")
         return value
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> "TrainConfig":
+        if self.schedule and self.sharded_tables:
+            raise ValueError("schedule: sharded tables keep their learning rate; drop one of the two")
+        if isinstance(self.schedule, Steps) and self.schedule.epochs[-1] >= self.epochs:
+            last = self.schedule.epochs[-1]
+            raise ValueError(f"schedule.epochs: nothing is trained after epoch {last} of {self.epochs}")
+        return self
 
     @property
     def monitored(self) -> tuple[str, str]:

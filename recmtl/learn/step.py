@@ -94,7 +94,8 @@ def make_step(
                 optimizer.step()
         return dict(zip(losses, found.unbind(), strict=True))
 
-    recordable = engine(device) == "triton" and group.size == 1
+    # A recorded step has its learning rates in it.
+    recordable = engine(device) == "triton" and group.size == 1 and config.schedule is None
     return Recorded(step) if recordable else step
 
 

@@ -43,7 +43,8 @@ class Stopping:
 
 
 def trained(
-    folder: Path, every: int = 1, after: int | None = None, weighting: WeightingConfig | None = None
+    folder: Path, every: int = 1, after: int | None = None, weighting: WeightingConfig | None = None,
+    config: TrainConfig = CONFIG,
 ) -> tuple[dict[str, Tensor], list[Epoch]]:
     """Weights and epochs of a fit with dropout, which is killed after some batches where told so."""
     model, parts, objective = setup(LOSS, weighting=weighting)
@@ -54,7 +55,7 @@ def trained(
         assert isinstance(parts.train, Made)
         train: Batches = Stopping(parts.train, after)
         parts = replace(parts, train=train)
-    epochs = list(fit(model, parts, objective, CONFIG, Checkpoints(folder, "key", every)))
+    epochs = list(fit(model, parts, objective, config, Checkpoints(folder, "key", every)))
     return model.state_dict(), epochs
 
 
@@ -91,6 +92,20 @@ def test_weights_that_move_are_those_of_a_fit_that_was_not_killed(
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert [e.metrics for e in again] == [e.metrics for e in epochs]
     assert epochs[0].metrics["weight/ctr"] != epochs[2].metrics["weight/ctr"]
+
+
+@pytest.mark.parametrize("after", [1, 4, 7, 10])
+def test_learning_rates_go_on_where_they_stood(tmp_path: Path, after: int) -> None:
+    config = TrainConfig.model_validate({
+        **CONFIG.model_dump(), "batch_size": 128, "schedule": {"kind": "cosine", "warmup": 3},
+    })
+    whole, _ = trained(tmp_path / "whole", config=config)
+    with pytest.raises(Stopped):
+        trained(tmp_path / "killed", after=after, config=config)
+    resumed, _ = trained(tmp_path / "killed", config=config)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    unscheduled, _ = trained(tmp_path / "other")
+    assert not all(torch.equal(whole[name], unscheduled[name]) for name in whole)
 
 
 def test_one_checkpoint_is_kept_and_one_of_another_key_passed_over(tmp_path: Path) -> None:
