@@ -17,6 +17,7 @@ from recmtl.learn.optim import RowAdagrad, build_optimizers
 from recmtl.learn.resume import Checkpoints
 from recmtl.learn.step import Objective, Recorded, make_step, parameters
 from recmtl.model.multitask import MultiTask
+from recmtl.schema.weighting import DynamicAverage, Uncertainty, WeightingConfig
 from recmtl.seed import sums_in_order
 from tests.learn import test_fit as fits
 
@@ -115,8 +116,10 @@ def test_updates_of_rows_that_stand_several_times(copies: int) -> None:
     assert torch.equal(tables["cuda"][9:], draw(12, 5 * copies).cpu()[9:])
 
 
-def setup(device: str) -> tuple[MultiTask, Parts, Objective]:
-    model, parts, objective = fits.setup({"ctr": 1.0, "ctcvr": 1.0})
+def setup(
+    device: str, weighting: WeightingConfig | None = None
+) -> tuple[MultiTask, Parts, Objective]:
+    model, parts, objective = fits.setup({"ctr": 1.0, "ctcvr": 1.0}, weighting=weighting)
     train, valid = (part.on(device) for part in (parts.train, parts.valid))  # type: ignore[attr-defined]
     return model.to(device), replace(parts, train=train, valid=valid), objective
 
@@ -133,9 +136,11 @@ def make_batch_of(batch: Batch, rows: int) -> Batch:
     )
 
 
-def weights(tmp_path: Path, device: str, **train: object) -> dict[str, torch.Tensor]:
+def weights(
+    tmp_path: Path, device: str, weighting: WeightingConfig | None = None, **train: object
+) -> dict[str, torch.Tensor]:
     """Of a model after some epochs."""
-    model, parts, objective = setup(device)
+    model, parts, objective = setup(device, weighting)
     monitor = {"monitor": "auc_valid/ctcvr", "epochs": 4, "patience": 4}
     config = TrainConfig.model_validate({**monitor, **train})
     keep = fits.keep(tmp_path / device)
@@ -150,17 +155,27 @@ def test_training_is_that_on_cpu(tmp_path: Path) -> None:
         torch.testing.assert_close(on_gpu[name], tensor, rtol=1e-2, atol=1e-3, msg=name)
 
 
-def test_recorded_steps_are_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("weighting", [None, Uncertainty(), DynamicAverage(temperature=0.1)], ids=repr)
+def test_recorded_steps_are_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weighting: WeightingConfig | None
+) -> None:
     """Of 16 steps three warm up, the others are played: other batches in the recorded one's place."""
     played: list[int] = []
     replay = torch.cuda.CUDAGraph.replay
     monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", lambda graph: played.append(1) or replay(graph))
-    by_graph = weights(tmp_path / "recorded", "cuda")
+    by_graph = weights(tmp_path / "recorded", "cuda", weighting)
     assert len(played) >= 10
     monkeypatch.setattr(Recorded, "__call__", lambda self, batch: self._step(batch))
-    taken = weights(tmp_path / "taken", "cuda")
+    taken = weights(tmp_path / "taken", "cuda", weighting)
     for name, tensor in taken.items():
         torch.testing.assert_close(by_graph[name], tensor, rtol=1e-2, atol=1e-3, msg=name)
+
+
+def test_a_schedule_is_that_on_cpu(tmp_path: Path) -> None:
+    schedule = {"batch_size": 128, "schedule": {"kind": "cosine", "warmup": 5}}
+    on_cpu, on_gpu = (weights(tmp_path, device, **schedule) for device in ("cpu", "cuda"))
+    for name, tensor in on_cpu.items():
+        torch.testing.assert_close(on_gpu[name], tensor, rtol=1e-2, atol=1e-3, msg=name)
 
 
 def test_sums_in_order_are_equal_in_every_run(tmp_path: Path) -> None:

@@ -186,6 +186,7 @@ CONSTANTS: list[Constant] = [
     (CrossEntropy(smoothing=0.1), lambda p: 0.9 * p + 0.05),
     (CrossEntropy(positive_weight=7.0), lambda p: 7 * p / (7 * p + 1 - p)),
     (CrossEntropy(logit_adjustment=1.0), lambda p: 0.5),
+    (CrossEntropy(logit_adjustment=0.5), lambda p: math.sqrt(p) / (math.sqrt(p) + math.sqrt(1 - p))),
 ]
 
 
