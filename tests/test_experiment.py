@@ -265,6 +265,19 @@ def test_a_loss_is_a_weight_or_a_kind_with_options_and_the_digest_follows_both()
     assert Experiment.parse(edited(models__mmoe__loss=loss), root=Path()).digest != experiment.digest
 
 
+def test_a_weighting_and_a_schedule_are_in_the_digest_where_they_are_named_alone() -> None:
+    plain = Experiment.parse(content(), root=Path())
+    assert "weighting" not in plain.model_dump_json() and "schedule" not in plain.model_dump_json()
+    edits: dict[str, object] = {
+        "models__mmoe__weighting": {"kind": "dwa"}, "train__schedule": {"kind": "cosine", "warmup": 9},
+    }
+    for key, value in edits.items():
+        named = Experiment.parse(edited(**{key: value}), root=Path())
+        assert named.digest != plain.digest
+        again = Experiment.parse(named.model_dump(mode="json", exclude={"root"}), root=Path())
+        assert (again.models, again.train) == (named.models, named.train)
+
+
 def test_what_each_model_reports_is_told_apart() -> None:
     mmoe = Experiment.parse(content(), root=Path()).models["mmoe"]
     tasks = Experiment.parse(content(), root=Path()).tasks
