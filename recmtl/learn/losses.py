@@ -98,8 +98,8 @@ def task_loss(
     """
     options = options or loss_of(task, 1.0)
     space = label_space(task, batch.labels)
-    # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
     raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
+    # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
     label = torch.where(space, batch.labels[task.label], 0.0).to(raw.dtype)
     loss = LOSSES[options.kind](raw, label, statistics, options) * batch.weight
     rows = batch.size * statistics.share
