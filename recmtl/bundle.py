@@ -19,7 +19,8 @@ from recmtl.data.encoder import Encoded, Encoder
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
 from recmtl.folder import read_manifest
-from recmtl.learn.checkpoint import load_weights, save_weights
+from recmtl.learn.checkpoint import map_weights, save_weights
+from recmtl.model.embedding import unfilled_tables
 from recmtl.model.multitask import MultiTask, build_model
 
 GOLDEN_ROWS = 64
@@ -75,11 +76,8 @@ class Bundle:
         if name not in experiment.models:
             raise RecmtlError(f"experiment.json has no model {name!r}", where=folder)
         encoder = Encoder.load(folder / "encoder")
-        model = build_model(
-            experiment.models[name], experiment.embedding, encoder.layout, experiment.tasks
-        )
-        load_weights(model, folder / "weights.safetensors")
-        bundle = cls(experiment, name, seed, encoder, model.eval())
+        model = stored_model(experiment, name, encoder, folder / "weights.safetensors")
+        bundle = cls(experiment, name, seed, encoder, model)
         bundle._prove(folder)
         bundle.model.to(device)
         return bundle
@@ -115,6 +113,19 @@ class Bundle:
                     expected=f"{was[row]:.6f} at row {row}", found=f"{scores[row]:.6f}",
                     fix="the folder was changed, or another version of recmtl wrote it: train again",
                 )
+
+
+def stored_model(experiment: Experiment, name: str, encoder: Encoder, weights: Path) -> MultiTask:
+    """A model on CPU that reads the file of its weights in place: tables may be larger than memory.
+
+    Raises RecmtlError where the file is another model's.
+    """
+    model = build_model(
+        experiment.models[name], experiment.embedding, encoder.layout, experiment.tasks,
+        make_tables=unfilled_tables,
+    )
+    map_weights(model, weights)
+    return model.eval()
 
 
 def to_batch(encoded: Encoded, labels: Mapping[str, np.ndarray] | None = None) -> Batch:

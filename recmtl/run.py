@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from recmtl.bundle import GOLDEN_ROWS, Bundle
+from recmtl.bundle import GOLDEN_ROWS, Bundle, stored_model
 from recmtl.data.duck import connect
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import Examples
@@ -27,7 +27,6 @@ from recmtl.evaluate.gates import gate_heat_map
 from recmtl.experiment import Experiment
 from recmtl.folder import digest, file_digest, is_current, locked, read_manifest, write_folder
 from recmtl.kernels import engine, give_freed_memory_back
-from recmtl.learn.checkpoint import map_weights
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.fit import Parts, fit
 from recmtl.learn.group import Group, join
@@ -242,16 +241,9 @@ def load_scores(folder: Path, part: str) -> dict[str, np.ndarray]:
 
 
 def _save_bundle(run: Run, weights: Path, prepared: Prepared, folder: Path) -> None:
-    """Write the bundle with golden rows from valid: rows that no weight was fitted to.
-
-    Its model reads the file of `weights` in place: tables may be larger than this process's memory.
-    """
+    """Write the bundle with golden rows from valid: rows that no weight was fitted to."""
     experiment, encoder = run.experiment, Encoder.load(prepared.encoder)
-    with torch.device("meta"):
-        model = build_model(
-            experiment.models[run.model], experiment.embedding, encoder.layout, experiment.tasks
-        )
-    map_weights(model, weights)
+    model = stored_model(experiment, run.model, encoder, weights)
     bundle = Bundle(experiment, run.model, run.seed, encoder, model)
     examples = Examples.open(prepared.examples)
     query = examples.select(experiment.data.split, "valid", list(encoder.columns))

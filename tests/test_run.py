@@ -4,16 +4,20 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from recmtl.batch import Batch
+from recmtl.bundle import Bundle
 from recmtl.data.loader import Loader
+from recmtl.data.shards import Shards
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
 from recmtl.folder import is_current, read_manifest
 from recmtl.learn import resume
 from recmtl.learn.epoch import Epoch
-from recmtl.run import Prepared, Run, pick_device, train_run
+from recmtl.learn.predict import predict
+from recmtl.run import Prepared, Run, load_scores, pick_device, train_run
 
 
 class Killed(BaseException):
@@ -44,6 +48,22 @@ def test_equal_inputs_give_equal_bytes(finished: Path, tmp_path: Path, model: st
     first, second = ((f / "valid.parquet").read_bytes()
                      for f in (tmp_path / "a", finished / "out/models" / model / "seed-1"))
     assert first == second
+
+
+@pytest.mark.parametrize("sharing", [
+    {"kind": "cgc"}, {"kind": "stem"}, {"kind": "home"},
+], ids=lambda sharing: sharing["kind"])
+def test_what_a_sharing_keeps_beside_its_weights_is_in_its_bundle(
+    finished: Path, tmp_path: Path, sharing: dict[str, object]
+) -> None:
+    content = Experiment.read(finished / "shop.toml").model_dump(mode="json")
+    content["models"]["mmoe"]["sharing"] = sharing
+    made = Run(Experiment.parse(content, finished), "mmoe", 1, tmp_path / "run")
+    train_run(made, prepared(finished), "cpu", ignore)
+    valid = Shards.open(prepared(finished).shards / "valid")
+    scored = predict(Bundle.load(made.bundle).model, Loader(valid, 4096)).scores
+    for task, scores in load_scores(made.folder, "valid").items():
+        np.testing.assert_allclose(scored[task], scores, rtol=1e-5)
 
 
 def test_another_seed_gives_other_weights(finished: Path, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def load_weights(model: nn.Module, file: Path) -> None:
 
 
 def map_weights(model: nn.Module, file: Path) -> None:
-    """Let a model that was made on the meta device have a file's tensors, read when they are used.
+    """Let a model have a file's tensors in place of its own, read when they are used.
 
     Raises RecmtlError as `load_weights` does.
     """

@@ -82,6 +82,12 @@ class WholeTables(nn.ParameterDict):
 MakeTables = Callable[[Layout, int, float], Stored]  # layout, copies, standard deviation of new rows
 
 
+def unfilled_tables(layout: Layout, copies: int, init: float) -> Stored:
+    """Tables whose rows a file will give: none are drawn, and no memory is taken."""
+    with torch.device("meta"):
+        return WholeTables(layout, copies, init)
+
+
 class Embedding(nn.Module):
     """Batch → Embedded. A row of a table holds an embedding per task, one that all share, or both.
 
