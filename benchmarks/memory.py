@@ -3,7 +3,7 @@
     python benchmarks/memory.py [--w1 FOLDER] [--out FOLDER] [--under COMMAND] [--quick]
 
 Makes logs of W1's rows, repeated, in which each user occurs equally often; ingests, encodes, trains
-MMoE on and scores each, every step in a process of its own whose memory is watched. DuckDB may take 200
+MMoE on and scores each, every step in a process of its own whose memory is watched. DuckDB may take 250
 MB of it. The largest log's steps run under a command that makes the system limit them: `prlimit`, which
 counts private memory that was asked for, whether touched or not (and Arrow's own allocator asks for a
 gigabyte at once), or one that counts what is touched, such as "systemd-run --scope -q -p
@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from measure import HERE, PEERS, RUNS, has_bf16, keep, make_log, step
 
-LIMIT = "200MB"  # of DuckDB's, which takes what it may
+LIMIT = "250MB"  # of DuckDB's, which takes what it may
 STEPS = ("ingest", "encode", "train", "score")
 LISTS = ["item_tags", "hist_items"]
 UNDER = f"env ARROW_DEFAULT_MEMORY_POOL=system prlimit --data={3 << 29}"  # bytes: 1.5 GiB
