@@ -82,13 +82,17 @@ def _tables(
 
 def _open(file: Path) -> pq.ParquetFile:
     with _readable(file):
-        return pq.ParquetFile(file)
+        return pq.ParquetFile(file, pre_buffer=False)  # it would hold all that was read until its end
 
 
 @contextmanager
 def _readable(file: Path) -> Iterator[None]:
     try:
         yield
+    except pa.ArrowMemoryError as error:
+        raise RecmtlError(
+            f"cannot be read: {error}", where=file, fix="give the process more memory",
+        ) from error
     except (OSError, pa.ArrowException) as error:
         raise RecmtlError(
             f"cannot be read as Parquet: {error}", where=file,
