@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rowfiles import Appender, Rows, describe, joined, open_rows, size_of
 
 BUCKET_BYTES, PIECE_ROWS = 1 << 26, 1 << 14
+Drawn = tuple[Rows, np.ndarray]  # rows and the bucket of each, (B,)
 
 
 def shuffle(
@@ -28,74 +30,61 @@ def shuffle(
     first = next(blocks, None)
     if first is None:
         return {}
-    expected, blocks = int(total * size_of(first) / len(first)), chain([first], blocks)
-    targets = _Targets(1 + expected // BUCKET_BYTES, generator)
+    expected = int(total * size_of(first) / len(first))
+    count = 1 + expected // BUCKET_BYTES
+    drawn = ((rows, generator.integers(0, count, size=len(rows))) for rows in chain([first], blocks))
     if expected <= held:
-        rows, chosen = _held(blocks, first, total, targets)
-        for places in filter(len, targets.apart(chosen)):
+        rows, targets = _held(drawn, first, total)
+        for places in filter(len, _apart(targets, count)):
             _write(rows, generator.permutation(places), out)
     else:
-        _by_disk(blocks, targets, out, generator)
+        for bucket in _on_disk(drawn, count, out.folder.with_name(f"{out.folder.name}.scratch")):
+            _write(bucket, generator.permutation(len(bucket)), out)
     return describe(first)
 
 
-class _Targets:
-    """The bucket of each row, drawn by chance."""
-
-    def __init__(self, count: int, generator: np.random.Generator) -> None:
-        self.count, self._generator = count, generator
-
-    def draw(self, rows: Rows) -> np.ndarray:
-        """(B,) int64."""
-        return self._generator.integers(0, self.count, size=len(rows))
-
-    def apart(self, chosen: np.ndarray) -> list[np.ndarray]:
-        """The places of each bucket's rows, in their order."""
-        order = np.argsort(chosen, kind="stable")
-        return np.split(order, np.cumsum(np.bincount(chosen, minlength=self.count))[:-1])
+def _apart(targets: np.ndarray, count: int) -> list[np.ndarray]:
+    """The places of each bucket's rows, in their order, from the bucket of each row."""
+    order = np.argsort(targets, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(targets, minlength=count))[:-1])
 
 
-def _held(
-    blocks: Iterable[Rows], first: Rows, total: int, targets: _Targets
-) -> tuple[Rows, np.ndarray]:
+def _held(drawn: Iterable[Drawn], first: Rows, total: int) -> Drawn:
     """All rows and the bucket of each.
 
     Of the memory that is set aside for `total` rows only what is filled is ever taken.
     """
-    chosen: list[np.ndarray] = []
     matrices = {n: np.empty((total, m.shape[1]), m.dtype) for n, m in first.matrices.items()}
     lists: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in first.lists}
+    targets: list[np.ndarray] = []
     count = 0
-    for rows in blocks:
+    for rows, chosen in drawn:
         for name, matrix in rows.matrices.items():
             matrices[name][count : count + len(rows)] = matrix
         for name, pair in rows.lists.items():
             lists[name].append(pair)
-        chosen.append(targets.draw(rows))
+        targets.append(chosen)
         count += len(rows)
     found = Rows(
         {name: matrix[:count] for name, matrix in matrices.items()},
         {name: joined(pieces) for name, pieces in lists.items()},
     )
-    return found, np.concatenate(chosen)
+    return found, np.concatenate(targets)
 
 
-def _by_disk(
-    blocks: Iterable[Rows], targets: _Targets, out: Appender, generator: np.random.Generator
-) -> None:
-    scratch = out.folder.with_name(f"{out.folder.name}.scratch")
+def _on_disk(drawn: Iterable[Drawn], count: int, scratch: Path) -> Iterator[Rows]:
+    """Bucket after bucket of those that have rows; each lies in `scratch` until the next one."""
     scratch.mkdir()
-    buckets = [Appender(scratch / str(number)) for number in range(targets.count)]
+    buckets = [Appender(scratch / str(number)) for number in range(count)]
     types: dict[str, Any] = {}
-    for rows in blocks:
+    for rows, chosen in drawn:
         types = types or describe(rows)
-        for bucket, places in zip(buckets, targets.apart(targets.draw(rows)), strict=True):
+        for bucket, places in zip(buckets, _apart(chosen, count), strict=True):
             if len(places):
                 bucket.append(rows.take(places))
     for bucket in buckets:
         if bucket.rows:
-            rows = open_rows(bucket.folder, bucket.rows, types)
-            _write(rows, generator.permutation(bucket.rows), out)
+            yield open_rows(bucket.folder, bucket.rows, types)
         shutil.rmtree(bucket.folder)
     scratch.rmdir()
 
