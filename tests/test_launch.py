@@ -43,9 +43,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for step in (pipeline.ingest, pipeline.encode):
         step(folder / "one.toml", folder / "one", QUIET)
     for name in ("two", "killed"):
-        (folder / name).mkdir()
-        for made in ("examples", "contract", "encoder", "shards"):
-            (folder / name / made).symlink_to(folder / "one" / made)
+        tiny_shop.beside(folder / "one", name)
     return folder
 
 

@@ -53,9 +53,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for step in (pipeline.ingest, pipeline.encode):
         step(folder / "one.toml", folder / "one", options())
     for name in ("row_wise", "one_decayed", "table_wise", "killed"):
-        (folder / name).mkdir()
-        for made in ("examples", "contract", "encoder", "shards"):
-            (folder / name / made).symlink_to(folder / "one" / made)
+        tiny_shop.beside(folder / "one", name)
     return folder
 
 

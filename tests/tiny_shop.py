@@ -104,3 +104,12 @@ def configure(folder: Path) -> Path:
     file = folder / "shop.toml"
     file.write_text(CONFIG.format(log=f"{folder}/log/*.parquet", folder=folder))
     return file
+
+
+def beside(made: Path, name: str) -> Path:
+    """A folder next to `made` with the same examples and shards: a run's folder has one writer."""
+    folder = made.with_name(name)
+    folder.mkdir()
+    for step in ("examples", "contract", "encoder", "shards"):
+        (folder / step).symlink_to(made / step)
+    return folder
