@@ -7,11 +7,11 @@ two half of each. Printed are the greatest differences to the one process, over 
 """
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import beside
 from safetensors.numpy import load_file
 
 from recmtl import pipeline
@@ -24,16 +24,6 @@ WAYS: dict[str, dict[str, Any]] = {
     "two, row_wise": {"processes": 2, "sharded_tables": "row_wise"},
     "two, table_wise": {"processes": 2, "sharded_tables": "table_wise"},
 }
-
-
-def beside(out: Path, name: str) -> Path:
-    """A folder with the same shards and no runs."""
-    folder = out.with_name(f"{out.name}-{name.replace(', ', '-').replace(' ', '-')}")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for step in ("examples", "contract", "encoder", "shards"):
-        (folder / step).symlink_to(out.absolute() / step)
-    return folder
 
 
 def train(experiment: Experiment, out: Path, model: str, settings: dict[str, Any]) -> Path:
@@ -69,8 +59,9 @@ def main() -> None:
     experiment = Experiment.read(chosen.config)
     schedule = {"epochs": chosen.epochs, "patience": chosen.epochs}
     runs = {
-        name: train(experiment, beside(chosen.out, name), chosen.model, {**schedule, **settings})
-        for name, settings in WAYS.items()
+        name: train(experiment, beside(chosen.out, f"{chosen.out.name}-{number}"), chosen.model,
+                    {**schedule, **settings})
+        for number, (name, settings) in enumerate(WAYS.items())
     }
     one = runs["one process"]
     print("| | loss on train | log loss on valid | AUC on valid | weights | rows/s |")
