@@ -58,6 +58,7 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/w1.py
+	@$(BIN)/python benchmarks/score.py
 	@$(BIN)/python benchmarks/sweeps.py
 	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/bf16.py

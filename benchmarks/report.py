@@ -194,6 +194,34 @@ def bf16_section(found: Result) -> list[str]:
             "Intervals: paired, over users and seeds."]
 
 
+def score_section(found: Result) -> list[str]:
+    rates: Mapping[str, Sequence[float]] = found["rates"]
+    alone = {n: r for n, r in rates.items() if not n.startswith(("score", "command"))}
+    chosen = [name.removeprefix("score ") for name in rates if name.startswith("score ")]
+    head = ["from Parquet to Parquet", "rows/s", "its parts in series, rows/s", "share of that",
+            f"`recmtl score` of {found['rows']:,} rows, seconds"]
+    return [
+        "## Scoring beside its own parts",
+        table(["alone", "rows/s"], ([name, spread(rate)] for name, rate in alone.items())),
+        table(head, (whole(rates, precision, found["rows"]) for precision in chosen)),
+        "MMoE over the files of W1a, in turns in which everything is done once; a share is taken turn "
+        "by turn. Alone, each part has all cores, but for writing, which has one. *model* is look-up, "
+        f"layers and scores of encoded rows in batches of {found['batch']:,}; *encode* takes as many at "
+        "a time. The rate from Parquet to Parquet is that of a process that has loaded the model, the "
+        "seconds are those of the command, its start included. `python benchmarks/score.py` measures it.",
+    ]
+
+
+def whole(rates: Mapping[str, Sequence[float]], precision: str, rows: int) -> list[str]:
+    """Scoring in one precision: its rate, that of its parts one after the other, and seconds."""
+    found, parts = rates[f"score {precision}"], ("decode", "encode", f"model {precision}", "write")
+    series = [1 / sum(1 / rate for rate in turn)
+              for turn in zip(*(rates[name] for name in parts), strict=True)]
+    shares = [ours / theirs for ours, theirs in zip(found, series, strict=True)]
+    seconds = [rows / rate for rate in rates[f"command {precision}"]]
+    return [precision, spread(found), spread(series), spread(shares, ".2f"), spread(seconds, ".1f")]
+
+
 def kill_section(found: Result) -> list[str]:
     return ["## Killed and gone on",
             f"{TITLES[found['model']]} on {found['rows']:,} rows, killed {len(found['places'])} times at "
@@ -203,8 +231,8 @@ def kill_section(found: Result) -> list[str]:
 
 
 SECTIONS: dict[str, Callable[[Result], list[str]]] = {
-    "w1": w1_section, "sweeps": sweeps_section, "memory": memory_section, "bf16": bf16_section,
-    "kill_train": kill_section,
+    "w1": w1_section, "score": score_section, "sweeps": sweeps_section, "memory": memory_section,
+    "bf16": bf16_section, "kill_train": kill_section,
 }
 
 

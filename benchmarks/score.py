@@ -5,7 +5,7 @@
 Scores the ten files of W1 with an MMoE of W1a, which is trained first where it is missing in OUT/w1a. In
 each turn every part is done alone: pyarrow reads the columns that are scored; rows are encoded; the model
 goes over encoded rows; scores are written. The times that they take for a row add up to the series, which
-is what they would reach one after the other. Writes docs/scoring.md.
+is what they would reach one after the other. report.py makes a section of it.
 """
 
 import argparse
@@ -22,8 +22,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from measure import HERE, PEERS, RUNS, has_bf16, machine, make_log
-from report import spread, table
+from measure import HERE, PEERS, RUNS, has_bf16, keep, make_log
 
 from recmtl import pipeline
 from recmtl.batch import Batch
@@ -128,43 +127,6 @@ def race(racers: Mapping[str, Callable[[], float]], turns: int) -> Rates:
     return rates
 
 
-def tables(rates: Rates, total: int) -> str:
-    """What is done alone, a line each; then a line a precision."""
-    alone = {n: found for n, found in rates.items() if not n.startswith(("score", "command"))}
-    head = ["from Parquet to Parquet", "rows/s", "its parts in series, rows/s", "share of that",
-            f"`recmtl score` of {total:,} rows, seconds"]
-    chosen = [name.removeprefix("score ") for name in rates if name.startswith("score ")]
-    return "\n\n".join([
-        table(["done alone", "rows/s"], ([name, spread(found)] for name, found in alone.items())),
-        table(head, (whole(rates, precision, total) for precision in chosen)),
-    ])
-
-
-def whole(rates: Rates, precision: str, total: int) -> list[str]:
-    found = rates[f"score {precision}"]
-    parts = [rates[name] for name in ("decode", "encode", f"model {precision}", "write")]
-    series = [1 / sum(1 / rate for rate in turn) for turn in zip(*parts, strict=True)]
-    shares = [ours / theirs for ours, theirs in zip(found, series, strict=True)]
-    seconds = [total / rate for rate in rates[f"command {precision}"]]
-    return [precision, spread(found), spread(series), spread(shares, ".2f"), spread(seconds, ".1f")]
-
-
-def write_page(file: Path, measured: str, turns: int) -> None:
-    file.write_text("\n\n".join([
-        "# The speed of scoring",
-        "`python benchmarks/score.py` writes this page: MMoE (4 experts of 256-128, towers 64-32, "
-        "embedding 16) over the ten files of W1, without its lists ([benchmarks.md](benchmarks.md)).",
-        machine(),
-        measured,
-        f"{turns} turns, in each of which everything is done once, so that all meet the same machine: "
-        "medians, with the least and the most; a ratio is taken turn by turn. Alone, each part has all "
-        "cores, but for writing, which has one. *model* is look-up, layers and scores of encoded rows in "
-        f"batches of {BATCH:,}; *encode* takes as many rows at a time. The rate from Parquet to Parquet "
-        "is that of a process that has loaded the model, the seconds are those of the command, its start "
-        "included. How other libraries score stands in [benchmarks.md](benchmarks.md).",
-    ]) + "\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--w1", type=Path, default=PEERS / "w1")
@@ -181,8 +143,7 @@ def main() -> None:
         scorer = pipeline.load_scorer(str(model), pipeline.Options(device="cpu"))
         racers = contestants(Parts(scorer, inputs, Path(folder)), model, total)
         rates = race(racers, chosen.turns)
-    print(tables(rates, total))
-    write_page(HERE.parent / "docs" / "scoring.md", tables(rates, total), chosen.turns)
+    keep("score", {"rows": total, "batch": BATCH, "rates": rates})
 
 
 if __name__ == "__main__":
