@@ -174,7 +174,7 @@ class Shared:
 class Related:
     """What a relation gives: the tasks' raw outputs, weights of rows in a task's loss, named scalars."""
 
-    raw: Mapping[str, "Tensor"]  # task → (B,)
+    raw: Mapping[str, "Tensor"]  # task → (B,) or (B, C)
     weights: Mapping[str, "Tensor"] = field(default_factory=dict)  # task → (B,), without gradient
     penalties: Mapping[str, "Tensor"] = field(default_factory=dict)
 
@@ -183,12 +183,12 @@ class Related:
 class Output:
     """What a model gives for a batch.
 
-    `raw` is a logit (binary) or a prediction in the label's unit (regression) a task; `weights` say how
+    `raw` is what a task's head makes its score of: (B,), or (B, C) with columns. `weights` say how
     much a row counts for in a task's loss, in place of 1 / the share of train rows that the task lives
     on; `penalties` are named scalars added to the loss.
     """
 
-    raw: Mapping[str, "Tensor"]  # task → (B,)
+    raw: Mapping[str, "Tensor"]  # task → (B,) or (B, C)
     gates: Mapping[str, Gate]
     weights: Mapping[str, "Tensor"]  # task → (B,)
     penalties: Mapping[str, "Tensor"]

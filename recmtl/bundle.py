@@ -19,6 +19,8 @@ from recmtl.data.encoder import Encoded, Encoder
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
 from recmtl.folder import read_manifest
+from recmtl.heads import head_of
+from recmtl.heads.columns import column_of, scores_of
 from recmtl.learn.checkpoint import map_weights, save_weights
 from recmtl.model.embedding import unfilled_tables
 from recmtl.model.multitask import MultiTask, build_model
@@ -46,6 +48,11 @@ class Bundle:
         """The tasks that it scores."""
         return tuple(self.experiment.models[self.model_name].reports(self.experiment.tasks))
 
+    @property
+    def columns(self) -> dict[str, int | None]:
+        """Each of these tasks, and how many numbers its score has; None is one."""
+        return {task: head_of(self.experiment.tasks[task]).columns for task in self.tasks}
+
     def save(self, folder: Path, golden: pa.Table) -> None:
         """Write into an existing folder; `golden` holds rows of the encoder's input columns."""
         description = {
@@ -59,7 +66,8 @@ class Bundle:
         save_weights(self.model, folder / "weights.safetensors")
         golden = golden.select(list(self.encoder.columns)).slice(0, GOLDEN_ROWS)
         pq.write_table(golden, folder / "golden_rows.parquet")
-        pq.write_table(pa.table(self.score(golden)), folder / "golden_scores.parquet")
+        scores = {task: column_of(found) for task, found in self.score(golden).items()}
+        pq.write_table(pa.table(scores), folder / "golden_scores.parquet")
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> "Bundle":
@@ -88,7 +96,7 @@ class Bundle:
 
     @torch.inference_mode()
     def score(self, table: pa.Table) -> dict[str, np.ndarray]:
-        """Score rows of the encoder's columns: task → (N,) float32."""
+        """Score rows of the encoder's columns: task → (N,) or (N, C) float32."""
         self.model.eval()
         device = next(self.model.parameters()).device
         batch = to_batch(self.encoder.encode(table)).to(device)
@@ -105,14 +113,18 @@ class Bundle:
         for task, scores in self.score(rows).items():
             if task not in expected.column_names or len(expected) != len(scores):
                 raise RecmtlError(f"the golden rows do not fit task {task!r}", where=folder)
-            was = expected[task].to_numpy()
-            if not np.allclose(was, scores, rtol=TOLERANCE, atol=TOLERANCE):
-                row = int(np.argmax(np.abs(was - scores)))
+            was = scores_of(expected[task])
+            if was.shape != scores.shape or not np.allclose(was, scores, rtol=TOLERANCE, atol=TOLERANCE):
+                row, *_ = np.unravel_index(np.argmax(np.abs(was - scores)), scores.shape)
                 raise RecmtlError(
                     f"task {task!r} scores its golden rows differently", where=folder,
-                    expected=f"{was[row]:.6f} at row {row}", found=f"{scores[row]:.6f}",
+                    expected=f"{_shown(was[row])} at row {row}", found=_shown(scores[row]),
                     fix="the folder was changed, or another version of recmtl wrote it: train again",
                 )
+
+
+def _shown(score: np.ndarray) -> str:
+    return ", ".join(f"{number:.6f}" for number in np.atleast_1d(score))
 
 
 def stored_model(experiment: Experiment, name: str, encoder: Encoder, weights: Path) -> MultiTask:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from recmtl.data.labels import parse
+from recmtl.evaluate.comparison import headline_of
 from recmtl.experiment import Experiment
 from recmtl.schema.features import columns_of, resolve_features
 
@@ -62,8 +63,8 @@ def per_task_text(report: dict[str, Any]) -> str:
 
 
 def _line(line: dict[str, Any]) -> list[str]:
-    metric = "auc" if line.get("auc") is not None else "rmse"
-    value, low, high = (line.get(metric + end) for end in ("", "_low", "_high"))
+    metric = headline_of(line)
+    value, low, high = (line.get(f"{metric}{end}") for end in ("", "_low", "_high"))
     return [
         line["task"], line["model"],
         "–" if value is None else f"{metric} {value:.4f}",

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from recmtl.errors import RecmtlError, nearest
 from recmtl.folder import digest
+from recmtl.heads import head_of
 from recmtl.learn import TrainConfig
-from recmtl.learn.settings import BINARY_METRICS, REGRESSION_METRICS
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.schema import Problem
 
@@ -82,8 +82,7 @@ class Experiment(Problem):
         metric, task = self.train.monitored
         if task not in self.tasks:
             raise ValueError(f"train.monitor: no task {task!r}; {nearest(task, self.tasks)}")
-        fitting = BINARY_METRICS if self.tasks[task].type == "binary" else REGRESSION_METRICS
-        if metric not in fitting:
+        if metric not in head_of(self.tasks[task]).metrics:
             raise ValueError(f"train.monitor: {metric!r} does not measure a {self.tasks[task].type} task")
         for name, model in self.models.items():
             if task not in model.reports(self.tasks):

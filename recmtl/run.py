@@ -26,6 +26,7 @@ from recmtl.errors import RecmtlError
 from recmtl.evaluate.gates import gate_heat_map
 from recmtl.experiment import Experiment
 from recmtl.folder import digest, file_digest, is_current, locked, read_manifest, write_folder
+from recmtl.heads.columns import column_of, scores_of
 from recmtl.kernels import engine, give_freed_memory_back
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.fit import Parts, fit
@@ -226,7 +227,8 @@ def evaluate_run(run: Run, prepared: Prepared, device: str, out: Path, progress:
 
 def save_predictions(predictions: Predictions, folder: Path, part: str, title: str) -> None:
     """Scores as Parquet, gates as JSON and, where there are any, as a heat map."""
-    pq.write_table(pa.table(dict(predictions.scores)), folder / f"{part}.parquet")
+    columns = {task: column_of(scores) for task, scores in predictions.scores.items()}
+    pq.write_table(pa.table(columns), folder / f"{part}.parquet")
     gates = {task: summary.to_json() for task, summary in predictions.gates.items()}
     (folder / f"{part}_gates.json").write_text(json.dumps(gates))
     if gates:
@@ -235,9 +237,9 @@ def save_predictions(predictions: Predictions, folder: Path, part: str, title: s
 
 
 def load_scores(folder: Path, part: str) -> dict[str, np.ndarray]:
-    """task → (N,) scores of a part, in the order of its shards."""
+    """task → scores of a part, (N,) or (N, C), in the order of its shards."""
     table = pq.read_table(folder / f"{part}.parquet")
-    return {name: table[name].to_numpy() for name in table.column_names}
+    return {name: scores_of(table[name]) for name in table.column_names}
 
 
 def _save_bundle(run: Run, weights: Path, prepared: Prepared, folder: Path) -> None:

@@ -3,18 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recmtl.evaluate.comparison import WORSE
+from recmtl.evaluate.comparison import WORSE, headline_of
+from recmtl.heads.metric import METRICS
 
 Line = Mapping[str, Any]
 
-NAMES = {"auc": "AUC", "rmse": "RMSE", "logloss": "log loss", "pcoc": "PCOC", "mae": "MAE", "r2": "R²"}
 UNBROKEN = "\N{NO-BREAK SPACE}"  # MLflow wraps a cell's text: a phrase a line is readable
-_JUDGED = ("auc", "rmse")  # of these, the one that a task has is its headline
-_BESIDE = ("logloss", "pcoc", "mae", "r2")
-_NUMBERS = (
-    "auc", "auc_low", "auc_high", "rmse", "rmse_low", "rmse_high", "difference", *_BESIDE,
-    "base_rate",
-)
 _COUNTS = ("rows", "positives")
 
 
@@ -37,13 +31,13 @@ def by_task(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
 def by_part(lines: Sequence[Line]) -> list[dict[str, str]]:
     """A row a line, ready to be read: part, task, model, the metrics, verdict and kind, as text."""
-    beside = [m for m in _BESIDE if any(line.get(m) is not None for line in lines)]
+    beside = [m for m in METRICS if any(m in _beside(line) for line in lines)]
     return [
         {
             "part": line["part"], "task": line["task"], "model": line["model"],
             "metric": _value(line), "95 % interval": _interval(line) or "–",
             "verdict": _verdict(line) or "–", "kind": line["kind"],
-            **{NAMES[m]: _short(line.get(m)) for m in beside},
+            **{METRICS[m].shown: _short(line.get(m)) for m in beside},
         }
         for line in lines
     ]
@@ -61,28 +55,32 @@ def _told(lines: Sequence[Line]) -> list[str]:
         interval = _interval(line)
         value = _value(line) + (f" [{interval}]" if interval else "")
         told.append(", ".join(filter(None, (f"{line['part']} {value}", _verdict(line)))))
-    others = [f"{NAMES[m]} {_short(lines[-1][m])}" for m in _BESIDE if lines[-1].get(m) is not None]
+    others = [f"{METRICS[m].shown} {_short(lines[-1][m])}" for m in _beside(lines[-1])]
     return [*told, ", ".join(others)] if others else told
 
 
 def _figures(line: Line) -> dict[str, Any]:
     """The verdict and the figures that the task has."""
-    numbers = {name: rounded(line[name]) for name in _NUMBERS if line.get(name) is not None}
+    metric = headline_of(line)
+    names = [f"{metric}{end}" for end in ("", "_low", "_high")]
+    names += ["difference", *_beside(line), "base_rate"]
+    numbers = {name: rounded(line[name]) for name in names if line.get(name) is not None}
     counts = {name: int(line[name]) for name in _COUNTS if line.get(name) is not None}
     return {"verdict": line.get("verdict"), **numbers, **counts}
 
 
-def _headline(line: Line) -> str | None:
-    return next((m for m in _JUDGED if line.get(m) is not None), None)
+def _beside(line: Line) -> list[str]:
+    """The metrics that a line has beside its headline."""
+    return [m for m in METRICS if line.get(m) is not None and m != headline_of(line)]
 
 
 def _value(line: Line) -> str:
-    metric = _headline(line)
-    return "–" if metric is None else f"{NAMES[metric]} {_short(line[metric])}"
+    metric = headline_of(line)
+    return "–" if metric is None else f"{METRICS[metric].shown} {_short(line[metric])}"
 
 
 def _interval(line: Line) -> str:
-    low, high = (line.get(f"{_headline(line)}_{end}") for end in ("low", "high"))
+    low, high = (line.get(f"{headline_of(line)}_{end}") for end in ("low", "high"))
     return "" if low is None or high is None else f"{_short(low)} to {_short(high)}"
 
 

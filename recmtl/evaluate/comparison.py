@@ -11,22 +11,23 @@ from typing import Any
 import numpy as np
 
 from recmtl.errors import RecmtlError
-from recmtl.evaluate.significance import Bootstrap, Estimate, Statistic, estimate, paired_bootstrap
+from recmtl.evaluate.significance import Bootstrap, Estimate, estimate, paired_bootstrap
+from recmtl.heads import head_of
+from recmtl.heads.metric import METRICS
 from recmtl.learn.metrics import Part, task_metrics
-from recmtl.learn.settings import LOWER_IS_BETTER
 from recmtl.learn.tasks import label_space
 from recmtl.schema import Task
 
 Row = dict[str, Any]  # a line of a table: column → number, word or None
 
 BEST, TIED, WORSE = "best", "tied with best", "worse"
-METRICS = ("auc", "logloss", "pcoc", "rmse", "mae", "r2", "rows", "positives", "base_rate")
+MEASURED = (*METRICS, "rows", "positives", "base_rate")
 NORMAL = 1.959964  # the .975 quantile of a normal
 
 
 @dataclass(frozen=True)
 class RunScores:
-    """What one run gives for a part: task → "trained" | "tower" | "derived", and task → (N,)."""
+    """What one run gives for a part: task → "trained" | "tower" | "derived", and task → its scores."""
 
     model: str
     seed: int
@@ -47,7 +48,7 @@ class Comparison:
     """The per-task table of a part, a line a run and, with means over seeds, a line a model.
 
     Both have task, model, kind, every metric (None where it is not defined), `METRIC_low` and
-    `METRIC_high` of the task's headline metric (auc, or rmse for a regression), and `difference`,
+    `METRIC_high` of the task's headline metric (that of its head), and `difference`,
     `difference_low`, `difference_high` to the best model and `verdict`: these four are the model's,
     over its seeds. A line of `runs` has `seed`; one of `models` has `seeds` and `METRIC_std` over
     them (None for one seed).
@@ -58,9 +59,9 @@ class Comparison:
     models: list[Row]
 
 
-def headline(task: Task) -> Statistic:
-    """The metric that a task is judged by."""
-    return "auc" if task.type == "binary" else "rmse"
+def headline_of(line: Mapping[str, Any]) -> str | None:
+    """The metric that a line of a table is judged by; None where its rows do not define it."""
+    return next((m for m in METRICS if f"{m}_low" in line and line.get(m) is not None), None)
 
 
 def compare(
@@ -78,8 +79,11 @@ def compare(
         scored = [i for i, run in enumerate(runs) if name in run.scores]
         lines = [_line(name, runs[i], measured[i], part) for i in scored]
         if lines:
-            boots = _bootstrap(task, rows, [runs[i].scores[name] for i in scored], replicates)
-            models = _judge(lines, boots, headline(task))
+            headline = head_of(task).headline
+            defined = lines[0][headline] is not None
+            scores = [runs[i].scores[name] for i in scored]
+            boots = _bootstrap(task, rows, scores, replicates) if defined else None
+            models = _judge(lines, boots, headline)
             comparison.runs.extend(lines)
             comparison.models.extend(models)
     return comparison
@@ -92,7 +96,7 @@ def champion(comparison: Comparison, monitor: str) -> tuple[str, int]:
     Raises RecmtlError where no run has the metric.
     """
     column, _, task = monitor.partition(f"_{comparison.part}/")
-    sign = -1.0 if column in LOWER_IS_BETTER else 1.0
+    sign = -1.0 if METRICS[column].lower else 1.0
 
     def first(lines: list[Row]) -> Row:
         able = [line for line in lines if line["task"] == task and line.get(column) is not None]
@@ -106,27 +110,22 @@ def champion(comparison: Comparison, monitor: str) -> tuple[str, int]:
 
 
 def _line(task: str, run: RunScores, measured: Mapping[str, float], part: Part) -> Row:
-    metrics = {m: measured.get(f"{m}_{part}/{task}") for m in METRICS}
+    metrics = {m: measured.get(f"{m}_{part}/{task}") for m in MEASURED}
     kind = run.kinds.get(task, "trained")
     return {"task": task, "model": run.model, "seed": run.seed, "kind": kind, **metrics}
 
 
-def _bootstrap(
-    task: Task, rows: Rows, scores: Sequence[np.ndarray], replicates: int
-) -> Bootstrap | None:
-    """Draws of the headline metric, runs named by their position; None where it is not defined."""
-    space = label_space(task, rows.labels)
-    label = rows.labels[task.label][space]
-    if len(label) == 0 or (task.type == "binary" and not 0 < label.sum() < len(label)):
-        return None
+def _bootstrap(task: Task, rows: Rows, scores: Sequence[np.ndarray], replicates: int) -> Bootstrap:
+    """Draws of the headline metric, runs named by their position."""
+    head, space = head_of(task), label_space(task, rows.labels)
     return paired_bootstrap(
-        label, {str(i): score[space] for i, score in enumerate(scores)},
+        head.label(rows.labels)[space], {str(i): score[space] for i, score in enumerate(scores)},
         None if rows.group is None else rows.group[space],
-        statistic=headline(task), replicates=replicates,
+        measure=head.drawn, replicates=replicates,
     )
 
 
-def _judge(lines: list[Row], boots: Bootstrap | None, metric: Statistic) -> list[Row]:
+def _judge(lines: list[Row], boots: Bootstrap | None, metric: str) -> list[Row]:
     """Add intervals and verdicts to the lines of one task's runs; return a line a model."""
     seeds: dict[str, list[int]] = {}
     for i, line in enumerate(lines):
@@ -138,7 +137,7 @@ def _judge(lines: list[Row], boots: Bootstrap | None, metric: Statistic) -> list
         return models
     for i, line in enumerate(lines):
         line.update(_interval(metric, boots.estimate(str(i))))
-    best = (min if metric in LOWER_IS_BETTER else max)(models, key=lambda m: m[metric])
+    best = (min if METRICS[metric].lower else max)(models, key=lambda m: m[metric])
     for model in models:
         own = seeds[model["model"]]
         mean = _widened(estimate(*_means(boots, own)), _seed_variance(boots, own))
@@ -189,7 +188,7 @@ def _interval(metric: str, found: Estimate) -> Row:
 def _mean(lines: list[Row], metric: str) -> Row:
     """One line for a model's runs on a task."""
     mean: Row = {k: lines[0][k] for k in ("task", "model", "kind")} | {"seeds": len(lines)}
-    for column in METRICS:
+    for column in MEASURED:
         values = [line[column] for line in lines if line[column] is not None]
         mean[column] = float(np.mean(values)) if values else None
     values = [line[metric] for line in lines if line[metric] is not None]

@@ -8,6 +8,7 @@ from recmtl.evaluate.calibration import calibration_error, reliability
 from recmtl.evaluate.report_page import report_page
 from recmtl.evaluate.sweep import Sweep
 from recmtl.folder import write_file
+from recmtl.heads import head_of
 from recmtl.learn.tasks import label_space
 
 
@@ -44,15 +45,15 @@ def report_content(sweep: Sweep) -> dict[str, Any]:
 
 
 def _calibration(sweep: Sweep) -> list[dict[str, Any]]:
-    """Reliability bins of each model's first run, on the binary tasks of the reported part."""
+    """Reliability bins of each model's first run on the reported part, where a score is a probability."""
     rows, found = sweep.parts[sweep.reported].rows, []
     for run in sweep.first_runs:
         for name, score in run.scores.items():
             task = sweep.tasks[name]
-            if task.type != "binary":
+            if not head_of(task).calibrated:
                 continue
             space = label_space(task, rows.labels)
-            bins = reliability(rows.labels[task.label][space], score[space])
+            bins = reliability(head_of(task).label(rows.labels)[space], score[space])
             found.append({
                 "model": run.model, "seed": run.seed, "task": name, "part": sweep.reported,
                 "error": calibration_error(bins), "bins": [vars(b) for b in bins],

@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recmtl.evaluate.comparison import BEST, TIED, WORSE, Row, headline
+from recmtl.evaluate.comparison import BEST, TIED, WORSE, Row
 from recmtl.evaluate.gates import gate_heat_map, gate_table
 from recmtl.evaluate.sweep import Sweep
+from recmtl.heads import head_of
+from recmtl.heads.metric import METRICS
 from recmtl.learn.metrics import Part
 from recmtl.page import Cell, Page, Tone, intervals, lines
 from recmtl.schema import Task
 
 TONES: Mapping[str, Tone] = {BEST: "good", TIED: "even", WORSE: "bad"}
-SHOWN = {"auc": "AUC", "rmse": "RMSE", "logloss": "log loss", "pcoc": "PCOC"}
 PARTS = {"valid": "Validation (chooses the champion)", "test": "Test (only reports)"}
 
 
@@ -40,7 +41,7 @@ def _lead(sweep: Sweep) -> str:
         if (line["task"], line["model"]) == (task, model)
     )
     return (
-        f"Champion: {model} (seed {seed}), {SHOWN.get(metric, metric)} {value:.4f} "
+        f"Champion: {model} (seed {seed}), {METRICS[metric].shown} {value:.4f} "
         f"for {task} on validation. {size}"
     )
 
@@ -59,9 +60,9 @@ def _glance(page: Page, sweep: Sweep) -> None:
         model: [Cell(model, small="champion" if model == winner else "")] for model in sweep.models
     }
     for name, task in sweep.tasks.items():
-        metric = headline(task)
+        metric = head_of(task).headline
         for part in sweep.parts:
-            columns.append(f"{name} {SHOWN[metric]}, {part}")
+            columns.append(f"{name} {METRICS[metric].shown}, {part}")
             found = _find(sweep, part, name)
             for model, row in cells.items():
                 row.append(_glance_cell(found.get(model), metric))
@@ -71,7 +72,7 @@ def _glance(page: Page, sweep: Sweep) -> None:
     if any(line["seeds"] == 1 for part in sweep.parts.values() for line in part.comparison.models):
         page.note("Models that ran with one seed: their intervals cover the choice of rows, not that "
                   "of the seed.")
-    for metric in dict.fromkeys(headline(task) for task in sweep.tasks.values()):
+    for metric in dict.fromkeys(head_of(task).headline for task in sweep.tasks.values()):
         _interval_figure(page, sweep, metric)
 
 
@@ -85,7 +86,7 @@ def _glance_cell(line: Row | None, metric: str) -> Cell | None:
 def _interval_figure(page: Page, sweep: Sweep, metric: str) -> None:
     panels, best = {}, {}
     for name, task in sweep.tasks.items():
-        found = _find(sweep, sweep.reported, name).items() if headline(task) == metric else ()
+        found = _find(sweep, sweep.reported, name).items() if head_of(task).headline == metric else ()
         panel = {
             model: (line[metric], line[f"{metric}_low"], line[f"{metric}_high"])
             for model, line in found if line[metric] is not None
@@ -94,8 +95,9 @@ def _interval_figure(page: Page, sweep: Sweep, metric: str) -> None:
             panels[name] = panel
             best[name] = next(line[metric] for _, line in found if line["verdict"] == BEST)
     if panels:
-        page.figure(intervals(panels, SHOWN[metric], best),
-                    f"{SHOWN[metric]} on {sweep.reported} with 95 % intervals; the line marks the "
+        shown = METRICS[metric].shown
+        page.figure(intervals(panels, shown, best),
+                    f"{shown} on {sweep.reported} with 95 % intervals; the line marks the "
                     "best. Models are measured on the same rows, so that even overlapping intervals "
                     "may differ: the tables below test the differences.")
 
@@ -104,27 +106,26 @@ def _task(page: Page, sweep: Sweep, name: str) -> None:
     task = sweep.tasks[name]
     page.heading(f"Task {name}")
     page.text(_meaning(task))
-    metric = headline(task)
-    others = ["logloss", "pcoc"] if task.type == "binary" else ["mae", "r2"]
-    columns = ["model", "", SHOWN[metric], "± seeds", "95 % interval", "difference",
-               "its 95 % interval", "verdict", *(SHOWN.get(m, m) for m in others)]
+    metric, others = head_of(task).headline, head_of(task).beside
+    columns = ["model", "", METRICS[metric].shown, "± seeds", "95 % interval", "difference",
+               "its 95 % interval", "verdict", *(METRICS[m].shown for m in others)]
     for part in sweep.parts:
         found = _find(sweep, part, name)
         if not found:
             continue
         page.heading(PARTS[part] + " · " + _counts(next(iter(found.values()))), level=3)
-        lower = metric == "rmse"
-        ordered = sorted(found.values(), key=lambda x: (x[metric] or 0.0) * (1 if lower else -1))
+        sign = 1 if METRICS[metric].lower else -1
+        ordered = sorted(found.values(), key=lambda x: (x[metric] or 0.0) * sign)
         rows = [_judged(line, metric, others) for line in ordered]
         rows += [[m, *[None] * (len(columns) - 1)] for m in sweep.models if m not in found]
         page.table(columns, rows)
 
 
 def _meaning(task: Task) -> str:
-    kind = "Probability of" if task.type == "binary" else "Expected"
+    what = f"{head_of(task).says} {', '.join(task.labels)}"
     if task.given is None:
-        return f"{kind} {task.label}, on all rows."
-    return f"{kind} {task.label} given {task.given}, measured on the rows where {task.given} is 1."
+        return f"{what}, on all rows."
+    return f"{what} given {task.given}, measured on the rows where {task.given} is 1."
 
 
 def _counts(line: Row) -> str:
@@ -164,7 +165,8 @@ def _curves(page: Page, sweep: Sweep) -> None:
     first = {h.model: h for h in reversed(sweep.histories)}
     panels = {}
     for name, task in sweep.tasks.items():
-        metric = f"{headline(task)}_valid/{name}"
+        headline = head_of(task).headline
+        metric = f"{headline}_valid/{name}"
         panel = {}
         for model in sweep.models:
             epochs = first[model].epochs if model in first else ()
@@ -172,7 +174,7 @@ def _curves(page: Page, sweep: Sweep) -> None:
             if points:
                 panel[model] = ([p[0] for p in points], [p[1] for p in points])
         if panel:
-            panels[f"{name} ({SHOWN[headline(task)]})"] = panel
+            panels[f"{name} ({METRICS[headline].shown})"] = panel
     if panels:
         page.heading("Learning curves")
         page.figure(lines(panels, ("epoch", "on validation")), "Each model's first seed.")

@@ -4,21 +4,16 @@ A paired bootstrap: groups (users) are drawn with replacement, and every model i
 same draws, so that what the rows have in common cancels in a difference.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
-from recmtl.errors import RecmtlError
-from recmtl.learn.metrics import row_logloss
+from recmtl.heads.measures import Measure, weighted_auc
 from recmtl.seed import numpy_generator
 
-Statistic = Literal["auc", "logloss", "rmse"]
 LEVEL = 0.95
-
-Weighted = Callable[[np.ndarray], float]  # how often each group was drawn (G,) → statistic
 
 
 @dataclass(frozen=True)
@@ -65,34 +60,30 @@ def paired_bootstrap(
     scores: Mapping[str, np.ndarray],
     group: np.ndarray | None = None,
     *,
-    statistic: Statistic = "auc",
+    measure: Measure = weighted_auc,
     replicates: int = 400,
     seed: int = 0,
 ) -> Bootstrap:
     """Draw groups with replacement and measure every model on each draw.
 
-    `label` and each score are (N,) without nulls; `group` (N,) says which rows belong together,
-    None (or a null) that a row stands alone. AUC is exact with ties, from one sort a model; memory
-    is O(N).
-    Raises RecmtlError where the statistic is not defined on the rows.
+    `label` and each score have N rows without nulls; `group` (N,) says which rows belong together,
+    None (or a null) that a row stands alone. Memory is O(N).
+    Raises RecmtlError where the measure is not defined on the rows.
 
     References: Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
     """
     label = np.asarray(label)
-    if len(label) == 0 or (statistic == "auc" and not 0 < int((label > 0).sum()) < len(label)):
-        raise RecmtlError(f"{statistic} is not defined on these {len(label)} rows",
-                          expected="rows of both classes" if statistic == "auc" else "rows")
     code = np.arange(len(label)) if group is None else _codes(group)
+    measures = {m: measure(label, np.asarray(s), code) for m, s in scores.items()}
     groups = int(code.max()) + 1
-    measures = {m: _MEASURES[statistic](label, np.asarray(s), code) for m, s in scores.items()}
     draws = {model: np.empty(replicates) for model in scores}
     random = numpy_generator(seed, "bootstrap")
     for i in range(replicates):
         times = np.bincount(random.integers(0, groups, size=groups), minlength=groups)
-        for model, measure in measures.items():
-            draws[model][i] = measure(times)
+        for model, measured in measures.items():
+            draws[model][i] = measured(times)
     once = np.ones(groups, dtype=np.int64)
-    return Bootstrap({model: measure(once) for model, measure in measures.items()}, draws)
+    return Bootstrap({model: measured(once) for model, measured in measures.items()}, draws)
 
 
 def _codes(group: np.ndarray) -> np.ndarray:
@@ -102,40 +93,3 @@ def _codes(group: np.ndarray) -> np.ndarray:
     alone = code < 0
     code[alone] = code.max() + 1 + np.arange(alone.sum())
     return code
-
-
-def _weighted_auc(label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:
-    order = np.argsort(score, kind="stable")
-    score, code, positive = score[order], code[order], label[order] > 0
-    negatives, negative_code, positive_code = score[~positive], code[~positive], code[positive]
-    below = np.searchsorted(negatives, score[positive], side="left")
-    not_above = np.searchsorted(negatives, score[positive], side="right")
-    filled = np.zeros(len(negatives) + 1, dtype=np.int64)
-
-    def measure(times: np.ndarray) -> float:
-        np.cumsum(times[negative_code], out=filled[1:])
-        weight = times[positive_code]
-        pairs = 2.0 * float(weight.sum()) * float(filled[-1])
-        won = float(weight @ filled[below] + weight @ filled[not_above])
-        return won / pairs if pairs else float("nan")
-
-    return measure
-
-
-def _weighted_logloss(label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:
-    return _weighted_mean(row_logloss(label, score), code)
-
-
-def _weighted_rmse(label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:
-    mean = _weighted_mean((score.astype(np.float64) - label) ** 2, code)
-    return lambda times: float(np.sqrt(mean(times)))
-
-
-def _weighted_mean(value: np.ndarray, code: np.ndarray) -> Weighted:
-    total, rows = np.bincount(code, weights=value), np.bincount(code)
-    return lambda times: float(times @ total) / float(times @ rows)
-
-
-_MEASURES: Mapping[Statistic, Callable[[np.ndarray, np.ndarray, np.ndarray], Weighted]] = {
-    "auc": _weighted_auc, "logloss": _weighted_logloss, "rmse": _weighted_rmse,
-}

@@ -1,10 +1,13 @@
-"""Losses by kind: functions of one signature, from raw output and label to a loss per row.
+"""Losses by kind: functions of one signature, from raw output and target to a loss per row.
 
-All are computed in fp32 (fp64 stays), from the logit, finite with their gradients wherever it is.
+All are computed in fp32 (fp64 stays), from the logit, finite with their gradients wherever it is. Where
+raw output and target have columns, (B, C), a loss may have them, too: a row's is then the mean over those
+that it knows.
 """
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recmtl.batch import Batch
+from recmtl.heads import Numbers, head_of
 from recmtl.learn.tasks import TaskStatistics, label_space
 from recmtl.schema import Task
 from recmtl.schema.losses import CrossEntropy, Focal, Huber, LossConfig, loss_of
@@ -32,8 +36,7 @@ def cross_entropy(
       z̃ is the logit among the rows that were read, and z that of all, since p = q / (q + (1 − q) / r)
       for p = σ(z), q = σ(z̃) (He et al., ADKDD 2014).
     """
-    shift = _shift(statistics, options)
-    logit = raw + shift if shift else raw
+    logit = raw + _shift(raw, statistics, options) if options.shifts else raw
     target = label * (1 - options.smoothing) + options.smoothing / 2 if options.smoothing else label
     weight = raw.new_full((), options.positive_weight) if options.positive_weight != 1 else None
     loss = F.binary_cross_entropy_with_logits(logit, target, reduction="none", pos_weight=weight)
@@ -43,11 +46,14 @@ def cross_entropy(
     return torch.where(read, loss, 0.0)
 
 
-def _shift(statistics: TaskStatistics, options: CrossEntropy) -> float:
-    """z̃ − z."""
-    if options.logit_adjustment:
+def _shift(raw: Tensor, statistics: TaskStatistics, options: CrossEntropy) -> float | Tensor:
+    """z̃ − z: one number, or one a column."""
+    if not options.logit_adjustment:
+        return -math.log(options.negatives)
+    if isinstance(statistics.mean, float):
         return options.logit_adjustment * math.log(statistics.mean / (1 - statistics.mean))
-    return -math.log(options.negatives)
+    odds = tuple(options.logit_adjustment * math.log(mean / (1 - mean)) for mean in statistics.mean)
+    return _constant(odds, raw)
 
 
 def focal(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: Focal) -> Tensor:
@@ -65,18 +71,28 @@ def focal(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: Focal
 
 def squared_error(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
     """((ŷ − y) / std)², so that a task's weight does not depend on its label's unit."""
-    return ((raw - label) / statistics.std).square()
+    return ((raw - label) / _constant(statistics.std, raw)).square()
 
 
 def absolute_error(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
     """|ŷ − y| / std."""
-    return ((raw - label) / statistics.std).abs()
+    return ((raw - label) / _constant(statistics.std, raw)).abs()
 
 
 def huber(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: Huber) -> Tensor:
     """e²/2 where |e| ≤ δ, δ·(|e| − δ/2) beyond, for e = (ŷ − y) / std (Huber 1964)."""
-    error = (raw - label) / statistics.std
+    error = (raw - label) / _constant(statistics.std, raw)
     return F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=options.delta)
+
+
+def _constant(value: Numbers, like: Tensor) -> float | Tensor:
+    """One number as it is; one a column as a tensor of the same kind as another."""
+    return value if isinstance(value, float) else _row(value, like.dtype, like.device)
+
+
+@lru_cache(maxsize=256)  # a step that is recorded on a GPU may not copy anything there
+def _row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 LOSSES: Mapping[str, LossFunction] = {
@@ -96,12 +112,17 @@ def task_loss(
     as by the inverse of its propensity, that takes the place of 1 / share. Without `options` the loss is
     that of a weight alone in a file.
     """
-    options = options or loss_of(task, 1.0)
-    space = label_space(task, batch.labels)
+    options, head = options or loss_of(task, 1.0), head_of(task)
+    space, label = label_space(task, batch.labels), head.label(batch.labels)
     raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
+    inside = space.reshape(-1, *(1 for _ in label.shape[1:]))
     # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
-    label = torch.where(space, batch.labels[task.label], 0.0).to(raw.dtype)
-    loss = LOSSES[options.kind](raw, label, statistics, options) * batch.weight
+    known = inside & (label == label)
+    target = head.target(torch.where(known, label, 0.0).to(raw.dtype))
+    loss = LOSSES[options.kind](raw, target, statistics, options)
+    if loss.dim() > 1:
+        loss = torch.where(known, loss, 0.0).sum(1) / known.sum(1).clamp(min=1)
+    loss = loss * batch.weight
     rows = batch.size * statistics.share
     if weights is not None:
         loss, rows = loss * weights, batch.size

@@ -24,7 +24,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Predictions:
-    """Scores per task (N,), and what the gates did."""
+    """Scores per task, (N,) or (N, C), and what the gates did."""
 
     scores: Mapping[str, np.ndarray]
     gates: Mapping[str, GateSummary]
@@ -46,7 +46,8 @@ def predict(
         for batch in part.batches():
             output: Output = model(batch)
             for task, scores in model.scores(output).items():  # type: ignore[operator]
-                every = found.setdefault(task, np.empty(part.rows, dtype=np.float32))
+                shape = (part.rows, *scores.shape[1:])
+                every = found.setdefault(task, np.empty(shape, dtype=np.float32))
                 every[done : done + len(batch)] = scores.float().cpu().numpy()
             gates.update(output.gates)
             done += len(batch)

@@ -4,12 +4,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from recmtl.heads.metric import METRICS, MONITORED
 from recmtl.learn.schedule import Schedule, Steps
 from recmtl.schema import Config
-
-BINARY_METRICS = ("auc", "logloss", "pcoc")
-REGRESSION_METRICS = ("rmse", "mae", "r2")
-LOWER_IS_BETTER = frozenset({"logloss", "rmse", "mae"})
 
 
 class TrainConfig(Config):
@@ -51,13 +48,12 @@ class TrainConfig(Config):
     @classmethod
     def _names_a_metric(cls, value: str) -> str:
         metric, _, task = value.partition("_valid/")
-        if metric not in (*BINARY_METRICS, *REGRESSION_METRICS) or not task:
+        if metric not in METRICS or not task:
             raise ValueError(
-                f"{value!r}: the form is METRIC_valid/TASK with METRIC one of "
-                + ", ".join((*BINARY_METRICS, *REGRESSION_METRICS))
+                f"{value!r}: the form is METRIC_valid/TASK with METRIC one of {', '.join(MONITORED)}"
             )
-        if metric == "pcoc":
-            raise ValueError("pcoc is best at 1, neither high nor low: monitor auc or logloss")
+        if metric not in MONITORED:
+            raise ValueError(f"{metric} is best at 1, neither high nor low: monitor auc or logloss")
         return value
 
     @model_validator(mode="after")
@@ -77,4 +73,4 @@ class TrainConfig(Config):
 
     @property
     def higher_is_better(self) -> bool:
-        return self.monitored[0] not in LOWER_IS_BETTER
+        return not METRICS[self.monitored[0]].lower

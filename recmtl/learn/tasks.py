@@ -1,6 +1,5 @@
 """What a task is on data: its label space, and its statistics on train. Works on numpy and torch."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from recmtl.errors import RecmtlError
+from recmtl.heads import Numbers, head_of
 from recmtl.schema import Task
 
 BLOCK = 1 << 18  # rows: a log's labels may be larger than memory
@@ -15,18 +15,18 @@ BLOCK = 1 << 18  # rows: a log's labels may be larger than memory
 
 @dataclass(frozen=True)
 class TaskStatistics:
-    """A task on the train rows: how much of them it uses, and its label there."""
+    """A task on the train rows: how much of them it uses, and its target there, column by column."""
 
     rows: int  # in the label space
     share: float  # weight of the label space / all rows
-    mean: float  # of the label in the label space
-    std: float
+    mean: Numbers  # of the target in the label space
+    std: Numbers
 
 
 def label_space(task: Task, labels: Mapping[str, Any]) -> Any:
     """The rows that a task lives on, as booleans (N,): given is 1 and the label is not null (NaN)."""
-    label = labels[task.label]
-    known = label == label  # NaN is unlike itself, in numpy and in torch
+    head = head_of(task)
+    known = head.known(head.label(labels))
     return known if task.given is None else known & (labels[task.given] == 1)
 
 
@@ -35,7 +35,7 @@ def statistics(
 ) -> dict[str, TaskStatistics]:
     """Each task's statistics from label columns (N,) and row weights (N,), read a block at a time.
 
-    Raises RecmtlError for a task without rows, or a binary one whose label never changes.
+    Raises RecmtlError for a task without rows, or one whose label gives nothing to learn.
     """
     return {name: _statistics(name, task, labels, weight) for name, task in tasks.items()}
 
@@ -43,33 +43,50 @@ def statistics(
 def _statistics(
     name: str, task: Task, labels: Mapping[str, np.ndarray], weight: np.ndarray
 ) -> TaskStatistics:
-    rows, total, weighed, low, high = 0, 0.0, 0.0, np.inf, -np.inf
-    for label, weights in _blocks(task, labels, weight):
-        rows, total = rows + label.size, total + float(label.sum())
+    rows, total, known, weighed = 0, np.float64(0.0), np.int64(0), 0.0
+    for target, weights in _blocks(task, labels, weight):
+        rows, total = rows + len(target), total + np.nansum(target, axis=0)
+        known = known + np.count_nonzero(target == target, axis=0)
         weighed += float(weights.sum(dtype=np.float64))
-        low, high = label.min(initial=low), label.max(initial=high)
-    if rows == 0 or (task.type == "binary" and low == high):
-        raise RecmtlError(
-            f"nothing to learn: its label space on train has {f'only {low:g}' if rows else 'no rows'}",
-            where=f"task {name}", expected=f"0 and 1 in label {task.label!r}",
-            fix="check the label's expression, `given` and the split",
-        )
+    if rows == 0:
+        raise _nothing(name, task, "no rows")
+    mean = total / np.maximum(known, 1)
+    squares = sum(np.nansum((target - mean) ** 2, axis=0) for target, _ in _blocks(task, labels, weight))
+    spread = np.sqrt(squares / np.maximum(known, 1))
+    found = TaskStatistics(
+        rows, weighed / len(weight), _numbers(mean), _numbers(np.where(spread == 0.0, 1.0, spread))
+    )
+    reason = head_of(task).nothing(found.mean, _numbers(spread))
+    if reason:
+        raise _nothing(name, task, reason)
     if weighed == 0.0:
         raise RecmtlError(
             "nothing to learn: every row of its label space has weight 0", where=f"task {name}",
             fix="check the column that [data] weight names",
         )
-    mean = total / rows
-    squares = sum(float(((label - mean) ** 2).sum()) for label, _ in _blocks(task, labels, weight))
-    return TaskStatistics(rows, weighed / len(weight), mean, math.sqrt(squares / rows) or 1.0)
+    return found
+
+
+def _nothing(name: str, task: Task, found: str) -> RecmtlError:
+    return RecmtlError(
+        f"nothing to learn: its label space on train has {found}", where=f"task {name}",
+        expected=f"{head_of(task).wanted} in label {', '.join(map(repr, task.labels))}",
+        fix="check the label's expression, `given` and the split",
+    )
+
+
+def _numbers(value: Any) -> Numbers:
+    return tuple(value.tolist()) if value.ndim else float(value)
 
 
 def _blocks(
     task: Task, labels: Mapping[str, np.ndarray], weight: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Labels, as float64, and weights of the task's label space."""
+    """Targets, as float64, and weights of the task's label space."""
+    head = head_of(task)
     for start in range(0, len(weight), BLOCK):
         some = slice(start, start + BLOCK)
         block = {name: np.asarray(label[some]) for name, label in labels.items()}
         space = label_space(task, block)
-        yield block[task.label][space].astype(np.float64), np.asarray(weight[some])[space]
+        target = head.target(head.label(block)[space].astype(np.float64))
+        yield target, np.asarray(weight[some])[space]

@@ -42,7 +42,7 @@ class LearnedVariances(Weigher):
         super().__init__()
         self._tasks = tuple(losses)
         self.log_variances = nn.Parameter(torch.zeros(len(losses)))
-        shares = [0.5 if loss.type == "regression" else 1.0 for loss in losses.values()]
+        shares = [loss.kendall for loss in losses.values()]
         self.register_buffer("_shares", torch.tensor(shares), persistent=False)
         weights = torch.tensor([loss.weight for loss in losses.values()])
         self.register_buffer("_weights", weights, persistent=False)

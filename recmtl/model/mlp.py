@@ -1,4 +1,4 @@
-"""A stack of linear layers with ReLU, and the tower that ends in one number per row."""
+"""A stack of linear layers with ReLU, and the tower that ends in a task's raw output."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,7 +6,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from recmtl.heads import Numbers, Start
 from recmtl.model.chain import chains
+
+ONE_NUMBER = Start()
 
 
 class MLP(nn.ModuleList):
@@ -29,29 +32,33 @@ class MLP(nn.ModuleList):
 
 
 class Tower(nn.Module):
-    """From a task's view (B, inputs) to its raw output (B,), in fp32 whatever the autocast.
+    """From a task's view (B, inputs) to its raw output (B,) or (B, C), in fp32 whatever the autocast.
 
-    The output is shift + scale · network: for a binary task shift is the logit of its base rate, for
-    a regression shift and scale are its label's mean and standard deviation on train.
+    The output is shift + scale · network, so that it starts where train says that a task's label lies.
     """
 
     shift: Tensor
     scale: Tensor
 
     def __init__(
-        self, inputs: int, hidden: Sequence[int], dropout: float, shift: float, scale: float
+        self, inputs: int, hidden: Sequence[int], dropout: float = 0.0, start: Start = ONE_NUMBER
     ) -> None:
         super().__init__()
         self.hidden = MLP(inputs, hidden, dropout)
-        self.head = linear(self.hidden.outputs, 1)
-        self.register_buffer("shift", torch.tensor(shift))
-        self.register_buffer("scale", torch.tensor(scale))
+        self.head = linear(self.hidden.outputs, start.outputs or 1)
+        self.register_buffer("shift", _constant(start.shift))
+        self.register_buffer("scale", _constant(start.scale))
+        self._single = start.outputs is None
 
     def forward(self, view: Tensor) -> Tensor:
         hidden = self.hidden(view)
         with torch.autocast(hidden.device.type, enabled=False):
-            raw: Tensor = self.head(hidden.to(self.head.weight.dtype)).squeeze(-1)
-        return self.shift + self.scale * raw
+            raw: Tensor = self.head(hidden.to(self.head.weight.dtype))
+        return self.shift + self.scale * (raw.squeeze(-1) if self._single else raw)
+
+
+def _constant(value: Numbers) -> Tensor:
+    return torch.tensor(value, dtype=torch.get_default_dtype())
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:

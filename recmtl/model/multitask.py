@@ -1,6 +1,5 @@
 """The whole model on one screen: batch → embedding → sharing → towers → relation → output."""
 
-import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
@@ -10,6 +9,7 @@ from torch.nn import functional as F
 
 from recmtl.batch import Batch, Layout, Output
 from recmtl.errors import RecmtlError
+from recmtl.heads import Numbers, head_of
 from recmtl.model.embedding import Embedding, MakeTables, WholeTables
 from recmtl.model.mlp import Tower
 from recmtl.model.relation.derived import derivable, derive
@@ -30,6 +30,7 @@ class MultiTask(nn.Module):
         self.embedding, self.sharing = embedding, sharing
         self.towers = nn.ModuleDict(towers)
         self.relation, self.tasks = relation, dict(tasks)
+        self.heads = {name: head_of(task) for name, task in tasks.items()}
 
     def forward(self, batch: Batch) -> Output:
         shared = self.sharing(self.embedding(batch))
@@ -54,23 +55,23 @@ class MultiTask(nn.Module):
         return half
 
     def scores(self, output: Output) -> dict[str, Tensor]:
-        """Each task's score (B,): a probability, or a prediction in the label's unit.
+        """Each task's score (B,) or (B, C): probabilities, or predictions in the label's unit.
 
         Tasks without a raw output are derived where a declared product allows it.
         """
         raw = output.raw
-        scores = {t: z.sigmoid() if self.tasks[t].type == "binary" else z for t, z in raw.items()}
-        logs = {t: F.logsigmoid(z) for t, z in raw.items() if self.tasks[t].type == "binary"}
+        scores = {t: self.heads[t].score(z) for t, z in raw.items()}
         for task, identity in derivable(self.tasks, frozenset(raw)).items():
-            scores[task] = derive(identity, logs).exp()
+            given = {t: F.logsigmoid(raw[t]) for t in (identity.product, *identity.factors) if t in raw}
+            scores[task] = derive(identity, given).exp()
         return {task: scores[task] for task in self.tasks if task in scores}
 
 
 def build_model(
     config: ModelConfig, embedding: EmbeddingConfig, layout: Layout, tasks: Mapping[str, Task],
-    labels: Mapping[str, tuple[float, float]] | None = None, make_tables: MakeTables = WholeTables,
+    labels: Mapping[str, tuple[Numbers, Numbers]] | None = None, make_tables: MakeTables = WholeTables,
 ) -> MultiTask:
-    """A fresh model. `labels` gives each task's label mean and standard deviation on train.
+    """A fresh model. `labels` gives the mean and standard deviation of each task's target on train.
 
     Initialisation reads torch's global generator: seed it first (recmtl.seed.seed_everything).
     """
@@ -84,10 +85,8 @@ def build_model(
     relation = config.relation.build(sharing.outputs, tasks)
     towers = {}
     for name in names:
-        mean, std = (labels or {}).get(name, (0.5, 1.0))
-        shift = mean if tasks[name].type == "regression" else math.log(mean / (1 - mean))
-        scale = std if tasks[name].type == "regression" else 1.0
-        towers[name] = Tower(relation.outputs, config.towers.hidden, config.towers.dropout, shift, scale)
+        start = head_of(tasks[name]).start(*(labels or {}).get(name, ()))
+        towers[name] = Tower(relation.outputs, config.towers.hidden, config.towers.dropout, start)
     return MultiTask(table, sharing, towers, relation, tasks)
 
 

@@ -67,9 +67,10 @@ class ModelConfig(Config):
             if task not in tasks:
                 return f"loss names no task {task!r}; {nearest(task, tasks)}"
             options = loss_of(tasks[task], loss)
-            if options.type != tasks[task].type:
+            if tasks[task].type not in options.types:
+                fitting = " and ".join(sorted(options.types))
                 return (
-                    f"loss.{task}: {options.kind!r} is a loss of {options.type} tasks, "
+                    f"loss.{task}: {options.kind!r} is a loss of {fitting} tasks, "
                     f"{task!r} is {tasks[task].type}"
                 )
             if tasks[task].type not in self.relation.accepts:

@@ -13,21 +13,32 @@ from recmtl.schema.tasks import Task
 
 
 class LossConfig(Config):
-    """What all losses have: a weight in the sum over tasks, and the type of task that they are for."""
+    """What all losses have: a weight in the sum over tasks, and the types of task that they are for.
+
+    Of a likelihood `kendall` is 1, of an error ½: the c by which weights are learned from variances.
+    """
 
     kind: str
-    type: ClassVar[Literal["binary", "regression"]] = "binary"
+    types: ClassVar[frozenset[str]]
+    kendall: ClassVar[float] = 1.0
     weight: float = Field(default=1.0, description="of this task's loss in the sum over tasks")
 
 
 class CrossEntropy(LossConfig):
     """Of the label and σ(logit): log loss. Its options may be joined, but for the last two."""
 
+    types = frozenset({"binary"})
+
     kind: Literal["cross_entropy"] = "cross_entropy"
     smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, description="label y → y(1 − ε) + ε/2")
     positive_weight: float = Field(default=1.0, gt=0.0, description="of the term of positives")
     logit_adjustment: float = Field(default=0.0, ge=0.0, description="τ: the class prior in the logit")
     negatives: float = Field(default=1.0, gt=0.0, le=1.0, description="share of negatives that is read")
+
+    @property
+    def shifts(self) -> bool:
+        """Whether the logit is moved before the loss."""
+        return self.logit_adjustment > 0 or self.negatives < 1
 
     @model_validator(mode="after")
     def _one_shift(self) -> "CrossEntropy":
@@ -39,37 +50,42 @@ class CrossEntropy(LossConfig):
 class Focal(LossConfig):
     """Cross-entropy that counts rows less the better they are told (Lin et al., ICCV 2017)."""
 
+    types = frozenset({"binary"})
+
     kind: Literal["focal"] = "focal"
     gamma: float = Field(default=2.0, ge=0.0, description="0 is cross-entropy")
     alpha: float | None = Field(default=None, gt=0.0, lt=1.0, description="of positives; 1 − α of others")
 
 
-class SquaredError(LossConfig):
-    """Of a regression, in units of the label's standard deviation: its score is the mean."""
+class ErrorLoss(LossConfig):
+    """Of a regression, in units of the label's standard deviation."""
+
+    types = frozenset({"regression"})
+    kendall = 0.5
+
+
+class SquaredError(ErrorLoss):
+    """Its score is the mean."""
 
     kind: Literal["squared"] = "squared"
-    type = "regression"
 
 
-class AbsoluteError(LossConfig):
+class AbsoluteError(ErrorLoss):
     """The same, not squared: its score is the median."""
 
     kind: Literal["absolute"] = "absolute"
-    type = "regression"
 
 
-class Huber(LossConfig):
+class Huber(ErrorLoss):
     """Half the squared error up to `delta`, and linear beyond it (Huber 1964)."""
 
     kind: Literal["huber"] = "huber"
-    type = "regression"
     delta: float = Field(default=1.0, gt=0.0, description="in standard deviations of the label")
 
 
-_PLAIN: Mapping[str, type[CrossEntropy] | type[SquaredError]] = {
-    "binary": CrossEntropy, "regression": SquaredError,
-}
-_KINDS = ("cross_entropy", "focal", "squared", "absolute", "huber")
+# In this order: the first that is for a type of task is what a weight alone means there.
+_LOSSES: tuple[type[LossConfig], ...] = (CrossEntropy, Focal, SquaredError, AbsoluteError, Huber)
+_KINDS = [loss.model_fields["kind"].default for loss in _LOSSES]
 
 
 def _kind(value: Any) -> str | None:
@@ -92,5 +108,8 @@ Loss = Annotated[
 
 
 def loss_of(task: Task, given: float | LossConfig) -> LossConfig:
-    """What stands in a file as an object: a weight alone is cross-entropy, or the squared error."""
-    return given if isinstance(given, LossConfig) else _PLAIN[task.type](weight=given)
+    """What stands in a file as an object: a weight alone is the plain loss of the task's type."""
+    if isinstance(given, LossConfig):
+        return given
+    plain = next(loss for loss in _LOSSES if task.type in loss.types)
+    return plain.model_validate({"weight": given})

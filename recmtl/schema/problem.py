@@ -62,7 +62,7 @@ class Problem(Config):
     @model_validator(mode="after")
     def _tasks_name_labels_and_tasks(self) -> "Problem":
         for name, task in self.tasks.items():
-            for label in filter(None, (task.label, task.given)):
+            for label in filter(None, (*task.labels, task.given)):
                 if label not in self.labels:
                     raise ValueError(f"tasks.{name}: no label {label!r}; {nearest(label, self.labels)}")
             for factor in task.product:

@@ -16,6 +16,7 @@ from recmtl.data.rates.opened import Rates
 from recmtl.data.rates.states import rated
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
+from recmtl.heads.columns import column_of, scores_of
 from recmtl.kernels import keep_freed_memory
 from recmtl.scoring.cores import on_each_core
 
@@ -68,7 +69,7 @@ class Scorer:
         return self.bundle.tasks
 
     def score(self, table: pa.Table) -> dict[str, np.ndarray]:
-        """Score rows of `columns`: task → (N,) float32, in the order of the rows.
+        """Score rows of `columns`: task → (N,) or (N, C) float32, in the order of the rows.
 
         Raises RecmtlError naming a column that is missing, of another type, or has a value that does
         not fit.
@@ -77,7 +78,7 @@ class Scorer:
         return {task: np.concatenate([p[task] for p in pieces]) for task in self.tasks}
 
     def stream(self, sources: Iterable[Source]) -> Generator[tuple[int, pa.RecordBatch]]:
-        """Score raw rows or examples: the number of their source, and keys, a float a task and the stamp.
+        """Score raw rows or examples: the number of their source; keys, a column a task and the stamp.
 
         At least one piece a source, in their order.
         """
@@ -94,7 +95,7 @@ class Scorer:
         scores = self.bundle.score(table)
         columns = {
             **{key: table[key].combine_chunks() for key in self._candidates.keys(table.column_names)},
-            **{task: pa.array(scores[task]) for task in self.tasks},
+            **{task: column_of(scores[task]) for task in self.tasks},
             **{name: pa.repeat(pa.scalar(v), table.num_rows) for name, v in self.stamp.items()},
         }
         return number, pa.RecordBatch.from_pydict(columns)
@@ -106,7 +107,7 @@ class Scorer:
         return {VERSION: self.version, **day}
 
     def score_frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        """(N rows) → (N rows, same index): keys as they came, a float32 a task, and the version.
+        """(N rows) → (N rows, same index): keys as they came, a float32 or array a task, the version.
 
         The frame holds rows as the log or examples have them. Raises RecmtlError as `score` does.
         """
@@ -116,7 +117,7 @@ class Scorer:
         scored = pa.Table.from_batches(batch.select(self.tasks) for _, batch in self.stream([source]))
         out = frame[self._candidates.keys(table.column_names)].copy()
         for task in self.tasks:
-            out[task] = scored[task].to_numpy()
+            out[task] = list(found) if (found := scores_of(scored[task])).ndim > 1 else found
         return out.assign(**self.stamp)
 
     def reads(self, names: list[str]) -> list[str]:

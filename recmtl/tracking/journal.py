@@ -8,8 +8,10 @@ from typing import Any
 
 from recmtl.errors import RecmtlError
 from recmtl.evaluate.brief import by_task, rounded
+from recmtl.evaluate.comparison import headline_of
 from recmtl.evaluate.gates import gate_table
 from recmtl.folder import digest, read_manifest
+from recmtl.heads.metric import METRICS
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.gates import GateSummary
 from recmtl.run import Run
@@ -17,8 +19,6 @@ from recmtl.tracking.client import TrackedRun, Tracker
 from recmtl.tracking.notes import NOTE, run_note
 from recmtl.tracking.registry import Version, log_model, promote, register
 
-SHOWN = ("auc", "logloss", "pcoc", "rmse", "mae", "r2")
-KEPT = ("auc", "rmse")
 COUNTS = ("rows_", "positives_", "base_rate_")
 
 
@@ -97,11 +97,16 @@ def promote_run(tracker: Tracker, run: Run, data: str) -> Version:
 
 def _final_metrics(lines: list[dict[str, Any]]) -> dict[str, float]:
     """Of the kept weights: all on test; on valid the headline, as its curve ends at another epoch."""
-    wanted = {"test": ("{}_test/{}", SHOWN), "valid": ("kept_{}/{}", KEPT)}
-    return {
-        wanted[line["part"]][0].format(metric, line["task"]): float(f"{line[metric]:.6g}")
-        for line in lines for metric in wanted[line["part"]][1] if line.get(metric) is not None
-    }
+    found: dict[str, float] = {}
+    for line in lines:
+        form, wanted = "{}_test/{}", tuple(METRICS)
+        if line["part"] == "valid":
+            form, wanted = "kept_{}/{}", tuple(filter(None, [headline_of(line)]))
+        found |= {
+            form.format(metric, line["task"]): float(f"{line[metric]:.6g}")
+            for metric in wanted if line.get(metric) is not None
+        }
+    return found
 
 
 def _kept_epoch(run: Run) -> int:

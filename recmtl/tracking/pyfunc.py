@@ -35,9 +35,12 @@ class BundleModel(PythonModel):
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Probabilities, or predictions in the label's unit: (rows) float64 a task."""
+        """Probabilities, or predictions in the label's unit: float64 a task, or a list of them."""
         scores = self.scorer.score(to_table(model_input, self.scorer.columns))
-        return pd.DataFrame({task: scores[task].astype("float64") for task in self.scorer.tasks})
+        return pd.DataFrame({
+            task: list(found) if (found := scores[task].astype("float64")).ndim > 1 else found
+            for task in self.scorer.tasks
+        })
 
 
 def to_table(frame: pd.DataFrame, columns: dict[str, str]) -> pa.Table:
@@ -53,14 +56,15 @@ def to_table(frame: pd.DataFrame, columns: dict[str, str]) -> pa.Table:
 
 
 def signature_of(bundle: Path) -> ModelSignature:
-    """The bundle's input columns and a double a task. Columns may hold nulls."""
+    """The bundle's input columns and a double a task, or a list of them. Columns may hold nulls."""
     scorer = Scorer.load(bundle)
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(_mlflow(kind), name, required=False)
         for name, kind in scorer.columns.items()
     ]
     outputs: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.double, task) for task in scorer.tasks
+        ColSpec(Array(DataType.double) if columns else DataType.double, task)
+        for task, columns in scorer.bundle.columns.items()
     ]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 

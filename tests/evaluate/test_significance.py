@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from recmtl.errors import RecmtlError
 from recmtl.evaluate.significance import paired_bootstrap
+from recmtl.heads.measures import weighted_logloss
 from recmtl.seed import numpy_generator
 
 
@@ -42,7 +43,7 @@ def test_every_draw_equals_sklearns_weighted_logloss() -> None:
     probability = 1 / (1 + np.exp(-score))
     group = np.array([f"user {i % 37:02}" for i in range(120)])
     found = paired_bootstrap(
-        label, {"a": probability}, group, statistic="logloss", replicates=5, seed=5
+        label, {"a": probability}, group, measure=weighted_logloss, replicates=5, seed=5
     )
     for i, weight in enumerate(drawn_weights(np.arange(120) % 37, 5)):
         expected = log_loss(label, probability.astype(np.float64), sample_weight=weight)

@@ -103,7 +103,7 @@ def rows(label: Tensor) -> Batch:
 
 
 def task_of(options: LossConfig) -> Task:
-    return Task(label="y", type=options.type)
+    return Task.model_validate({"label": "y", "type": min(options.types)})
 
 
 @each_kind

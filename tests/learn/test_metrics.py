@@ -8,7 +8,10 @@ import pytest
 from sklearn import metrics as reference
 
 from recmtl.errors import RecmtlError
-from recmtl.learn.metrics import auc, binary_metrics, regression_metrics, task_metrics
+from recmtl.heads.binary import binary_metrics
+from recmtl.heads.measures import auc
+from recmtl.heads.regression import regression_metrics
+from recmtl.learn.metrics import task_metrics
 from recmtl.learn.tasks import label_space
 from recmtl.schema import Task
 

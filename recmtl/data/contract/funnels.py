@@ -11,9 +11,10 @@ Breaks = dict[Pair, tuple[int, int]]  # rows where the later one is 1, those wit
 
 def label_pairs(problem: Problem) -> dict[Pair, bool]:
     """Each pair, and whether a product is declared over it, which then no row may break."""
-    pairs = {(task.given, task.label): False for task in problem.tasks.values() if task.given}
+    given = [task for task in problem.tasks.values() if task.given]
+    pairs = {(str(task.given), label): False for task in given for label in task.labels}
     for task in problem.tasks.values():
-        labels = [problem.tasks[factor].label for factor in task.product]
+        labels = [problem.tasks[factor].labels[0] for factor in task.product]
         pairs |= dict.fromkeys(pairwise(labels), True)
     return pairs
 

@@ -67,7 +67,7 @@ class Strength:
 
 def spaces_of(problem: Problem) -> list[Space]:
     """Every label on the rows of its tasks; one without a task on all rows."""
-    pairs = {(task.label, task.given): None for task in problem.tasks.values()}
+    pairs = {(n, task.given): None for task in problem.tasks.values() for n in task.labels}
     pairs |= {(name, None): None for name in problem.labels if name not in {p[0] for p in pairs}}
     return [Space(label, given) for label, given in pairs]
 

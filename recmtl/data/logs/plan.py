@@ -17,6 +17,7 @@ from recmtl.data.logs.table import Table, open_table
 from recmtl.data.logs.values import Check, Value
 from recmtl.data.query import expression
 from recmtl.errors import RecmtlError, alike, nearest
+from recmtl.heads import head_of
 from recmtl.schema import (
     Bag,
     Count,
@@ -122,7 +123,7 @@ def _label(problem: Problem, log: Table, name: str) -> Label:
         return Label(expression, expression.label(log.name), binary=True)
     value = _number(log, expression.columns[0], expression.where)
     binary = any(
-        task.given == name or (task.label == name and task.type == "binary")
+        task.given == name or (name in task.labels and head_of(task).domain.boolean)
         for task in problem.tasks.values()
     ) or any(
         isinstance(f, Rate | Count) and name in (f.label, getattr(f, "given", None))

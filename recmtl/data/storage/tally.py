@@ -8,6 +8,7 @@ import numpy as np
 from recmtl.data.examples import PARTS, Examples
 from recmtl.data.storage.rowfiles import Rows
 from recmtl.errors import RecmtlError
+from recmtl.heads import head_of
 from recmtl.schema import Problem
 
 Part = dict[str, Any]  # {"rows", "labels": {label: {"positives", "nulls"}}}
@@ -19,12 +20,14 @@ class Tally:
     def __init__(self, problem: Problem, examples: Examples) -> None:
         self._problem, self._examples = problem, examples
         tasks = problem.tasks
-        self._chains = {name: [tasks[f].label for f in task.product] for name, task in tasks.items()}
+        self._chains = {n: [tasks[f].labels[0] for f in task.product] for n, task in tasks.items()}
+        booleans = {n: task.labels for n, task in tasks.items() if head_of(task).domain.boolean}
+        self._booleans = [(n, label) for n, labels in booleans.items() for label in labels]
         self._parts: dict[str, Part] = {
             part: {"rows": 0, "labels": {n: {"positives": 0, "nulls": 0} for n in problem.labels}}
             for part in PARTS
         }
-        self._given = dict.fromkeys(tasks, 0)  # positives of train where `given` is 1
+        self._given = dict.fromkeys(self._booleans, 0)  # positives of train where `given` is 1
         self._breaks: dict[tuple[str, str, str], list[Any]] = {}  # → rows, the first's origin
 
     def add(self, part: str, rows: Rows) -> None:
@@ -34,10 +37,11 @@ class Tally:
             counts = self._parts[part]["labels"][name]
             counts["positives"] += int((label > 0).sum())
             counts["nulls"] += int(np.isnan(label).sum())
-        for name, task in self._problem.tasks.items():
-            if part == "train":
-                inside = True if task.given is None else labels[task.given] == 1
-                self._given[name] += int(((labels[task.label] > 0) & inside).sum())
+        for name, label_name in self._booleans if part == "train" else ():
+            given = self._problem.tasks[name].given
+            inside = True if given is None else labels[given] == 1
+            self._given[name, label_name] += int(((labels[label_name] > 0) & inside).sum())
+        for name in self._problem.tasks:
             for earlier, later in combinations(self._chains[name], 2):
                 broken = np.flatnonzero((labels[later] == 1) & (labels[earlier] == 0))
                 if len(broken):
@@ -52,9 +56,9 @@ class Tally:
         for part in PARTS:
             if not self._parts[part]["rows"]:
                 raise self._no_rows(part)
-        for name, task in self._problem.tasks.items():
-            if task.type == "binary" and not self._given[name]:
-                raise self._no_positives(name)
+        for (name, label), positives in self._given.items():
+            if not positives:
+                raise self._no_positives(name, label)
         for found in self._breaks.items():
             raise self._broken(*found)
         return self._parts
@@ -68,12 +72,12 @@ class Tally:
             fix="choose a split that gives rows to train, valid and test",
         )
 
-    def _no_positives(self, name: str) -> RecmtlError:
+    def _no_positives(self, name: str, label: str) -> RecmtlError:
         task, train = self._problem.tasks[name], self._parts["train"]
         space = f" where {task.given!r} is 1" if task.given else ""
-        nulls = train["labels"][task.label]["nulls"]
+        nulls = train["labels"][label]["nulls"]
         return RecmtlError(
-            f"the label {task.label!r} is never 1 on train{space}: there is nothing to learn",
+            f"the label {label!r} is never 1 on train{space}: there is nothing to learn",
             where=f"[tasks] {name}",
             found=f"{train['rows']} rows, {nulls} of them null, split {self._split}",
             fix="choose a longer train part, check the label, or leave the task out",

@@ -7,13 +7,14 @@ of theirs.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
 from recmtl.errors import nearest
 from recmtl.model.sharing.options import Widths
 from recmtl.schema import Config, Task
+from recmtl.schema.tasks import TaskType
 
 if TYPE_CHECKING:
     from recmtl.model.relation.module import RelationModule
@@ -24,7 +25,7 @@ Tasks = Mapping[str, Task]
 class RelationConfig(Config, ABC):
     """What all relations have: the types of tasks that they accept."""
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "regression"})
+    accepts: ClassVar[frozenset[str]] = frozenset(get_args(TaskType))
 
     def refusal(self, tasks: Tasks, trained: frozenset[str]) -> str | None:
         """Why this relation cannot serve these tasks, or None."""

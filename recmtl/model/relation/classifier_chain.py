@@ -25,7 +25,7 @@ class ClassifierChain(RelationModule):
     def __init__(self, inputs: int, chain: Sequence[str], tasks: Mapping[str, Task]) -> None:
         super().__init__(inputs)
         self.chain = tuple(chain)
-        self.labels = {task: tasks[task].label for task in chain}
+        self.labels = {task: tasks[task].labels[0] for task in chain}
         self.weight = nn.Parameter(torch.zeros(len(chain) - 1))  # at first independent
 
     def relate(self, raw: Mapping[str, Tensor], views: Mapping[str, Tensor], batch: Batch) -> Related:

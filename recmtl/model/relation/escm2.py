@@ -29,7 +29,7 @@ class EntireSpace(RelationModule):
         super().__init__(inputs)
         self.product = ProductRule(inputs, tasks)
         ((self.click, self.conversion),) = self.product.products.values()
-        self.labels = tasks[self.click].label, tasks[self.conversion].label
+        self.labels = tasks[self.click].labels[0], tasks[self.conversion].labels[0]
         self.clip, self.imputation = clip, imputation
 
     def relate(self, raw: Mapping[str, Tensor], views: Mapping[str, Tensor], batch: Batch) -> Related:
@@ -62,7 +62,7 @@ class Imputation(nn.Module):
 
     def __init__(self, inputs: int, hidden: Sequence[int], correction: float, weight: float) -> None:
         super().__init__()
-        self.tower = Tower(inputs, hidden, dropout=0.0, shift=0.0, scale=1.0)
+        self.tower = Tower(inputs, hidden)
         self.correction, self.weight = correction, weight
 
     def forward(self, view: Tensor, error: Tensor, inverse: Tensor, weight: Tensor) -> dict[str, Tensor]:

@@ -1,0 +1,95 @@
+"""What a type of task is, asked wherever it matters: its labels, output, score and metrics."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from recmtl.heads.measures import Weighted
+from recmtl.schema import Task
+
+Numbers = float | tuple[float, ...]  # one number, or one a column
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The values that a label in the log may have: any finite number, unless it says more."""
+
+    boolean: bool = False  # 0 and 1 alone
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a tower ends: raw = shift + scale · its last layer, which has `outputs` columns.
+
+    `outputs` None is one number a row, (B,). Shift and scale are one number, or one a column.
+    """
+
+    outputs: int | None = None
+    shift: Numbers = 0.0
+    scale: Numbers = 1.0
+
+
+class Head(ABC):
+    """One task's. A raw output, a target and a score have a row each; (N,), or (N, C) with columns."""
+
+    headline: ClassVar[str]  # the metric that it is judged by, with an interval
+    beside: ClassVar[tuple[str, ...]]  # further metrics that a report shows beside it
+    wanted: ClassVar[str] = "numbers"  # what there must be among its labels on train
+    says: ClassVar[str] = "Expected"  # what its score is of its label
+    calibrated: ClassVar[bool] = False  # whether its score is the probability that its label is 1
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Those that it defines, where the rows do: the headline first."""
+        return (self.headline, *self.beside)
+
+    @property
+    def columns(self) -> int | None:
+        """How many numbers its score has; None is one, (N,)."""
+        return None
+
+    @property
+    def domain(self) -> Domain:
+        """What its labels in the log may be."""
+        return Domain()
+
+    def label(self, labels: Mapping[str, Any]) -> Any:
+        """What happened (N,), NaN where that is not known; from columns of numpy or of torch."""
+        return labels[self.task.labels[0]]
+
+    def known(self, label: Any) -> Any:
+        """The rows (N,) whose label says something."""
+        return label == label  # NaN is unlike itself, in numpy and in torch
+
+    def target(self, label: Any) -> Any:
+        """What its raw output is held to, and its statistics on train are of."""
+        return label
+
+    def nothing(self, mean: Numbers, std: Numbers) -> str | None:
+        """What its label is on all train rows, where nothing can be learned of that; else None."""
+        return None
+
+    @abstractmethod
+    def start(self, mean: Numbers = 0.5, std: Numbers = 1.0) -> Start:
+        """Of a fresh tower, from its target's mean and standard deviation on train."""
+
+    @abstractmethod
+    def score(self, raw: Any) -> Any:
+        """Raw output → score, tensors."""
+
+    @abstractmethod
+    def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:
+        """Its metrics and counts on rows of its label space.
+
+        What the rows do not define is absent, never NaN.
+        """
+
+    @abstractmethod
+    def drawn(self, label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:
+        """The headline over rows whose group (N,) is drawn so many times (a measure)."""
