@@ -15,9 +15,30 @@ Numbers = float | tuple[float, ...]  # one number, or one a column
 
 @dataclass(frozen=True)
 class Domain:
-    """The values that a label in the log may have: any finite number, unless it says more."""
+    """The values that a label may have: any finite number, unless it says more.
+
+    Of `classes` it is 0, 1, … in the examples; in the log too, unless `values` are what stands there.
+    """
 
     boolean: bool = False  # 0 and 1 alone
+    classes: int | None = None
+    values: tuple[str | int, ...] = ()
+
+    @property
+    def expected(self) -> str:
+        """In words, what it is in the log."""
+        if self.values:
+            return f"one of {', '.join(map(repr, self.values))}, or null"
+        last = 1 if self.boolean else (self.classes or 1) - 1
+        return "0, 1 or null" if last == 1 else f"a whole number from 0 to {last}, or null"
+
+    def outside(self, label: np.ndarray) -> np.ndarray:
+        """Which rows (N,) of the examples hold what it may not be; null, NaN, is in every domain."""
+        most = 1 if self.boolean else (self.classes or 0) - 1
+        if most < 0:
+            return np.zeros(len(label), dtype=bool)
+        wrong: np.ndarray = ~np.isnan(label) & ((label % 1 != 0) | (label < 0) | (label > most))
+        return wrong
 
 
 @dataclass(frozen=True)
@@ -68,8 +89,12 @@ class Head(ABC):
         return label == label  # NaN is unlike itself, in numpy and in torch
 
     def target(self, label: Any) -> Any:
-        """What its raw output is held to, and its statistics on train are of."""
+        """What its raw output is held to."""
         return label
+
+    def counted(self, target: np.ndarray) -> np.ndarray:
+        """What statistics on train are of, (N,) or (N, C): the target, where that is a number."""
+        return target
 
     def nothing(self, mean: Numbers, std: Numbers) -> str | None:
         """What its label is on all train rows, where nothing can be learned of that; else None."""
@@ -77,7 +102,7 @@ class Head(ABC):
 
     @abstractmethod
     def start(self, mean: Numbers = 0.5, std: Numbers = 1.0) -> Start:
-        """Of a fresh tower, from its target's mean and standard deviation on train."""
+        """Of a fresh tower, from the mean and standard deviation on train of what is counted."""
 
     @abstractmethod
     def score(self, raw: Any) -> Any:

@@ -19,5 +19,8 @@ METRICS: Mapping[str, Metric] = {
     "pcoc": Metric("PCOC", lower=None),
     "mae": Metric("MAE", lower=True),
     "r2": Metric("R²"),
+    "accuracy": Metric("accuracy"),
+    "top3": Metric("top 3"),
+    "top5": Metric("top 5"),
 }
 MONITORED = tuple(name for name, metric in METRICS.items() if metric.lower is not None)

@@ -16,9 +16,10 @@ from torch.nn import functional as F
 
 from recmtl.batch import Batch
 from recmtl.heads import Numbers, head_of
+from recmtl.heads.multiclass import log_priors
 from recmtl.learn.tasks import TaskStatistics, label_space
 from recmtl.schema import Task
-from recmtl.schema.losses import CrossEntropy, Focal, Huber, LossConfig, loss_of
+from recmtl.schema.losses import CrossEntropy, Focal, Huber, LossConfig, Softmax, loss_of
 
 LossFunction = Callable[[Tensor, Tensor, TaskStatistics, Any], Tensor]  # Any: the kind's own options
 
@@ -69,6 +70,25 @@ def focal(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: Focal
     return loss * (label * options.alpha + (1 - label) * (1 - options.alpha))
 
 
+def softmax(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: Softmax) -> Tensor:
+    """−w_y·Σ_k q_k·log softmax(z̃)_k, from logits z (B, K) and classes y (B,) → (B,).
+
+    q_k = (1 − ε)·[k = y] + ε/K with ε = `smoothing`; z̃_k = z_k + τ·log π_k with τ = `logit_adjustment`,
+    π_k the share of class k on train (Menon et al., ICLR 2021); w = `class_weights`.
+    """
+    assert isinstance(statistics.mean, tuple)
+    if options.logit_adjustment:
+        raw = raw + options.logit_adjustment * _constant(log_priors(statistics.mean), raw)
+    logs, own = F.log_softmax(raw, dim=-1), label.long()
+    loss = -(1 - options.smoothing) * logs.gather(1, own.unsqueeze(1)).squeeze(1)
+    if options.smoothing:
+        loss = loss - options.smoothing * logs.mean(1)
+    weights = options.class_weights
+    if weights == "balanced":
+        weights = tuple(math.exp(-log) / raw.shape[1] for log in log_priors(statistics.mean))
+    return loss if weights is None else loss * _row(weights, raw.dtype, raw.device)[own]
+
+
 def squared_error(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
     """((ŷ − y) / std)², so that a task's weight does not depend on its label's unit."""
     return ((raw - label) / _constant(statistics.std, raw)).square()
@@ -96,7 +116,7 @@ def _row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) ->
 
 
 LOSSES: Mapping[str, LossFunction] = {
-    "cross_entropy": cross_entropy, "focal": focal,
+    "cross_entropy": cross_entropy, "focal": focal, "softmax": softmax,
     "squared": squared_error, "absolute": absolute_error, "huber": huber,
 }
 

@@ -19,7 +19,7 @@ class TaskStatistics:
 
     rows: int  # in the label space
     share: float  # weight of the label space / all rows
-    mean: Numbers  # of the target in the label space
+    mean: Numbers  # of what its head counts in the label space
     std: Numbers
 
 
@@ -82,11 +82,11 @@ def _numbers(value: Any) -> Numbers:
 def _blocks(
     task: Task, labels: Mapping[str, np.ndarray], weight: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Targets, as float64, and weights of the task's label space."""
+    """What its head counts, as float64, and weights of the task's label space."""
     head = head_of(task)
     for start in range(0, len(weight), BLOCK):
         some = slice(start, start + BLOCK)
         block = {name: np.asarray(label[some]) for name, label in labels.items()}
         space = label_space(task, block)
-        target = head.target(head.label(block)[space].astype(np.float64))
+        target = head.counted(head.target(head.label(block)[space].astype(np.float64)))
         yield target, np.asarray(weight[some])[space]

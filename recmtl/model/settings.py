@@ -66,13 +66,9 @@ class ModelConfig(Config):
         for task, loss in self.loss.items():
             if task not in tasks:
                 return f"loss names no task {task!r}; {nearest(task, tasks)}"
-            options = loss_of(tasks[task], loss)
-            if tasks[task].type not in options.types:
-                fitting = " and ".join(sorted(options.types))
-                return (
-                    f"loss.{task}: {options.kind!r} is a loss of {fitting} tasks, "
-                    f"{task!r} is {tasks[task].type}"
-                )
+            reason = loss_of(tasks[task], loss).refusal(task, tasks[task])
+            if reason:
+                return f"loss.{task}: {reason}"
             if tasks[task].type not in self.relation.accepts:
                 return (
                     f"relation {self.relation.kind!r} takes {sorted(self.relation.accepts)} tasks, "

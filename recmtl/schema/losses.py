@@ -6,7 +6,7 @@ The classes here hold options only; what they mean is computed in `recmtl/learn/
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, PositiveFloat, Tag, model_validator
 
 from recmtl.schema.config import Config
 from recmtl.schema.tasks import Task
@@ -22,6 +22,13 @@ class LossConfig(Config):
     types: ClassVar[frozenset[str]]
     kendall: ClassVar[float] = 1.0
     weight: float = Field(default=1.0, description="of this task's loss in the sum over tasks")
+
+    def refusal(self, name: str, task: Task) -> str | None:
+        """Why it is no loss for the task of this name, or None."""
+        if task.type in self.types:
+            return None
+        fitting = " and ".join(sorted(self.types))
+        return f"{self.kind!r} is a loss of {fitting} tasks, {name!r} is {task.type}"
 
 
 class CrossEntropy(LossConfig):
@@ -57,6 +64,25 @@ class Focal(LossConfig):
     alpha: float | None = Field(default=None, gt=0.0, lt=1.0, description="of positives; 1 − α of others")
 
 
+class Softmax(LossConfig):
+    """Of the label and softmax(logits): the log loss of several classes."""
+
+    types = frozenset({"multiclass"})
+
+    kind: Literal["softmax"] = "softmax"
+    smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, description="ε: this share goes to all classes")
+    class_weights: Literal["balanced"] | tuple[PositiveFloat, ...] | None = Field(
+        default=None, description='of rows of each class; "balanced" is 1 / (K · its share)'
+    )
+    logit_adjustment: float = Field(default=0.0, ge=0.0, description="τ: the class priors in the logits")
+
+    def refusal(self, name: str, task: Task) -> str | None:
+        given = self.class_weights
+        if isinstance(given, tuple) and task.class_count not in (0, len(given)):
+            return f"class_weights has {len(given)} numbers, {name!r} has {task.class_count} classes"
+        return super().refusal(name, task)
+
+
 class ErrorLoss(LossConfig):
     """Of a regression, in units of the label's standard deviation."""
 
@@ -84,8 +110,10 @@ class Huber(ErrorLoss):
 
 
 # In this order: the first that is for a type of task is what a weight alone means there.
-_LOSSES: tuple[type[LossConfig], ...] = (CrossEntropy, Focal, SquaredError, AbsoluteError, Huber)
-_KINDS = [loss.model_fields["kind"].default for loss in _LOSSES]
+KINDS: tuple[type[LossConfig], ...] = (
+    CrossEntropy, Focal, Softmax, SquaredError, AbsoluteError, Huber,
+)
+_NAMES = [loss.model_fields["kind"].default for loss in KINDS]
 
 
 def _kind(value: Any) -> str | None:
@@ -98,11 +126,12 @@ def _kind(value: Any) -> str | None:
 Loss = Annotated[
     Annotated[float, Tag("weight")]
     | Annotated[CrossEntropy, Tag("cross_entropy")] | Annotated[Focal, Tag("focal")]
+    | Annotated[Softmax, Tag("softmax")]
     | Annotated[SquaredError, Tag("squared")] | Annotated[AbsoluteError, Tag("absolute")]
     | Annotated[Huber, Tag("huber")],
     Discriminator(
         _kind, custom_error_type="loss",
-        custom_error_message=f"expected a weight, or a table with kind one of {', '.join(_KINDS)}",
+        custom_error_message=f"expected a weight, or a table with kind one of {', '.join(_NAMES)}",
     ),
 ]
 
@@ -111,5 +140,5 @@ def loss_of(task: Task, given: float | LossConfig) -> LossConfig:
     """What stands in a file as an object: a weight alone is the plain loss of the task's type."""
     if isinstance(given, LossConfig):
         return given
-    plain = next(loss for loss in _LOSSES if task.type in loss.types)
+    plain = next(loss for loss in KINDS if task.type in loss.types)
     return plain.model_validate({"weight": given})

@@ -72,6 +72,22 @@ class Problem(Config):
         return self
 
     @model_validator(mode="after")
+    def _listed_classes_agree(self) -> "Problem":
+        """A label of listed values is the number of one in the examples, for all that read it."""
+        listed = {
+            label: (name, task.classes) for name, task in self.tasks.items()
+            if isinstance(task.classes, tuple) for label in task.labels
+        }
+        for name, task in self.tasks.items():
+            for label in task.labels:
+                other, classes = listed.get(label, (name, task.classes))
+                if classes != task.classes:
+                    raise ValueError(f"tasks.{name}: tasks.{other} lists other classes of {label!r}")
+            if task.given in listed:
+                raise ValueError(f"tasks.{name}: given = {task.given!r} must be 0 or 1, it has classes")
+        return self
+
+    @model_validator(mode="after")
     def _shares_exist(self) -> "Problem":
         for name, feature in self.features.items():
             share = getattr(feature, "share", None)

@@ -1,12 +1,16 @@
 """A task: which label it predicts, on which rows, as what."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from recmtl.schema.config import Config
 
-TaskType = Literal["binary", "regression"]
+TaskType = Literal["binary", "regression", "multiclass"]
+OPTIONS: Mapping[str, tuple[str, ...]] = {  # keys that some types take, and no other
+    "classes": ("multiclass",),
+}
 
 
 class Task(Config):
@@ -21,20 +25,52 @@ class Task(Config):
     type: TaskType = "binary"
     given: str | None = None
     product: tuple[str, ...] = Field(default=(), description="tasks whose product this task is")
+    classes: int | tuple[str | int, ...] | None = Field(
+        default=None, description="how many (the label is 0, 1, …), or the label's values in their order",
+        exclude_if=lambda value: value is None,  # files that do not name it keep their digest
+    )
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels that it predicts, in their order."""
         return (self.label,) if isinstance(self.label, str) else self.label
 
+    @property
+    def class_count(self) -> int:
+        """How many classes its label has; 0 where it is of none."""
+        return self.classes if isinstance(self.classes, int) else len(self.classes or ())
+
     @model_validator(mode="after")
-    def _consistent(self) -> "Task":
+    def _type_takes_it(self) -> "Task":
+        for key, types in OPTIONS.items():
+            if getattr(self, key) is not None and self.type not in types:
+                raise ValueError(f"{key}: a key of {' and '.join(types)} tasks, not of a {self.type} one")
         if not isinstance(self.label, str):
             raise ValueError(f"label: a {self.type} task has one label, a name in quotes")
+        return self
+
+    @model_validator(mode="after")
+    def _product_holds(self) -> "Task":
         if self.product and self.type != "binary":
             raise ValueError("product joins probabilities: type must be binary")
         if self.product and self.given:
             raise ValueError("a product lives on all rows: it takes no given")
         if len(self.product) == 1:
             raise ValueError("a product needs two tasks or more")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_are_told(self) -> "Task":
+        if self.type not in OPTIONS["classes"]:
+            return self
+        if self.class_count < 2:
+            raise ValueError(
+                f"classes: a {self.type} task needs two or more: classes = 5 where the label is 0 to 4, "
+                'or its values in their order, classes = ["skip", "like"]'
+            )
+        listed: tuple[Any, ...] = self.classes if isinstance(self.classes, tuple) else ()
+        if len(set(listed)) < len(listed):
+            raise ValueError("classes: a value stands there twice")
+        if len({type(value) for value in listed}) > 1:
+            raise ValueError("classes: texts or whole numbers, not both")
         return self

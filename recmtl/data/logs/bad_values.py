@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from recmtl.data.database import Database
+from recmtl.data.logs.label_values import ZERO_ONE
 from recmtl.data.logs.plan import Plan
 from recmtl.data.logs.units import better_unit
 from recmtl.data.logs.values import Check, Value
 from recmtl.data.query import column, expression, statement
 from recmtl.errors import RecmtlError
 
-_ZERO_ONE = Check(
-    expression("conditions", "not_boolean"), "is neither 0 nor 1", "0, 1 or null"
-)
 _WEIGHT = Check(
     expression("conditions", "not_a_weight"), "is no weight", "a finite number, 0 or more"
 )
@@ -53,16 +51,12 @@ def _of_where(plan: Plan) -> Iterator[tuple[Value, Check, str]]:
     for table, where in kept:
         if where:
             for name in where.booleans:
-                yield Value(table, name, "", exp.null()), _ZERO_ONE, where.where
+                yield Value(table, name, "", exp.null()), ZERO_ONE, where.where
 
 
 def _of_labels(plan: Plan) -> Iterator[tuple[Value, Check, str]]:
     for label in plan.labels.values():
-        bare = label.binary and label.expression.bare  # kept as it is, so it must be 0 or 1 itself
-        names = label.expression.booleans or (label.expression.columns if bare else ())
-        own = [(name, _ZERO_ONE) for name in names]
-        own += [(label.expression.columns[0], check) for check in label.checks]
-        for name, check in own:
+        for name, check in label.checks:
             if name not in plan.events.columns:  # what events add is right as it is made
                 yield Value("log", name, "", exp.null()), check, label.expression.where
 

@@ -7,17 +7,17 @@ from sqlglot import exp
 
 from recmtl.data.database import Database
 from recmtl.data.events.outcomes import Events
-from recmtl.data.labels import Expression, parse
+from recmtl.data.labels import Expression
 from recmtl.data.logs import values
-from recmtl.data.logs.conditions import fitted, read_condition
+from recmtl.data.logs.conditions import read_condition
 from recmtl.data.logs.files import Files
+from recmtl.data.logs.label_values import Label, number_of, read_label
 from recmtl.data.logs.moment import day_of, time_of
 from recmtl.data.logs.sides import Side, open_side
 from recmtl.data.logs.table import Table, open_table
-from recmtl.data.logs.values import Check, Value
+from recmtl.data.logs.values import Value
 from recmtl.data.query import expression
 from recmtl.errors import RecmtlError, alike, nearest
-from recmtl.heads import head_of
 from recmtl.schema import (
     Bag,
     Count,
@@ -37,16 +37,6 @@ RESERVED = ("_file", "_row", "_time", "_weight", "_day", "_path", "_part", "dt")
 
 
 @dataclass(frozen=True)
-class Label:
-    """A label's expression, the SQL that the examples hold, and whether all it may be is 0, 1, null."""
-
-    expression: Expression
-    read: exp.Expr
-    binary: bool
-    checks: tuple[Check, ...] = ()
-
-
-@dataclass(frozen=True)
 class Plan:
     """Everything that ingest does, decided before a row is read."""
 
@@ -56,7 +46,7 @@ class Plan:
     time: exp.Expr | None
     day: exp.Expr | None
     values: tuple[Value, ...]
-    labels: Mapping[str, "Label"]
+    labels: Mapping[str, Label]
     weight: Value | None
     features: Mapping[str, Feature]
     events: Events = field(default_factory=Events)
@@ -96,7 +86,7 @@ def make_plan(db: Database, problem: Problem, files: tuple[str, ...], inputs: Fi
         open_side(db, problem, log, number, met[join.at], inputs[f"joins[{number}]"])
         for number, join in enumerate(problem.data.joins)
     )
-    labels = {name: _label(problem, events.beside(log), name) for name in problem.labels}
+    labels = {name: read_label(problem, events.beside(log), name) for name in problem.labels}
     owners = _owners(log, sides)
     events.refuse_clashes(owners)
     read: dict[str, str] = {}
@@ -113,31 +103,12 @@ def make_plan(db: Database, problem: Problem, files: tuple[str, ...], inputs: Fi
         log=log, sides=sides, where=read_condition(log, "data.impressions.where", source.where),
         time=time, day=day_of(log, source, time), values=carried, features=features, events=events,
         labels={name: _once_known(label, events, time) for name, label in labels.items()},
-        weight=_number(log, weight, "data.weight") if weight else None,
+        weight=number_of(log, weight, "data.weight") if weight else None,
     )
-
-
-def _label(problem: Problem, log: Table, name: str) -> Label:
-    expression = fitted(log, parse(f"[labels] {name}", problem.labels[name]))
-    if not expression.bare:
-        return Label(expression, expression.label(log.name), binary=True)
-    value = _number(log, expression.columns[0], expression.where)
-    binary = any(
-        task.given == name or (name in task.labels and head_of(task).domain.boolean)
-        for task in problem.tasks.values()
-    ) or any(
-        isinstance(f, Rate | Count) and name in (f.label, getattr(f, "given", None))
-        for f in problem.features.values()
-    )
-    return Label(expression, value.read, binary, value.checks)
 
 
 def _once_known(label: Label, events: Events, time: exp.Expr | None) -> Label:
     return replace(label, read=events.label(label.read, label.expression.columns, time))
-
-
-def _number(log: Table, column: str, where: str) -> Value:
-    return values.number(log.name, column, log.type_of(column, where), where)
 
 
 def _owners(log: Table, sides: tuple[Side, ...]) -> dict[str, tuple[Table, ...]]:

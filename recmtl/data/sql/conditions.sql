@@ -1,9 +1,12 @@
 -- What makes a value unusable, or doubtful, one line a kind of column. Replace: `value`, `read`, `size`, `least`
--- and `most` (of times in the unit given). Of another unit is what lies within the times of all units alone.
+-- and `most` (of times in the unit given, or the last class). Of another unit is what lies within the times of all units alone.
 SELECT
     value IS NULL AS missing,
     value IS NOT NULL AND read IS NULL AS unreadable,
     NOT CAST(value AS DOUBLE) IN (0, 1) AS not_boolean,
+    isfinite(CAST(value AS DOUBLE)) AND (
+        CAST(value AS DOUBLE) % 1 <> 0 OR NOT CAST(value AS DOUBLE) BETWEEN 0 AND most
+    ) AS not_a_class,
     isinf(CAST(value AS DOUBLE)) OR isfinite(CAST(value AS DOUBLE)) AND (
         value % 1 <> 0 OR abs(value) > 9007199254740992.0
     ) AS not_whole,

@@ -41,12 +41,27 @@ class Tally:
             given = self._problem.tasks[name].given
             inside = True if given is None else labels[given] == 1
             self._given[name, label_name] += int(((labels[label_name] > 0) & inside).sum())
-        for name in self._problem.tasks:
+        for name, task in self._problem.tasks.items():
+            for label_name in task.labels:
+                self._in_domain(name, label_name, labels[label_name], rows)
             for earlier, later in combinations(self._chains[name], 2):
                 broken = np.flatnonzero((labels[later] == 1) & (labels[earlier] == 0))
                 if len(broken):
                     first = rows.matrices["origin"][broken[0]]
                     self._breaks.setdefault((name, earlier, later), [0, first])[0] += len(broken)
+
+    def _in_domain(self, name: str, label: str, values: np.ndarray, rows: Rows) -> None:
+        """Ingest looks at the log's own columns; what is made of events is looked at here."""
+        domain = head_of(self._problem.tasks[name]).domain
+        wrong = np.flatnonzero(domain.outside(values))
+        if len(wrong):
+            file, row = rows.matrices["origin"][wrong[0]].tolist()
+            raise RecmtlError(
+                f"the label {label!r} is {values[wrong[0]]:g}", where=f"[tasks] {name}",
+                expected=domain.expected,
+                found=f"row {row} of {self._examples.manifest['sources'][file]['path']}",
+                fix="check the label's expression",
+            )
 
     def parts(self) -> dict[str, Part]:
         """Raises RecmtlError for a part without rows, a task without positives, a broken product.

@@ -1,0 +1,59 @@
+"""Tasks by type: which keys they take, what is refused and with which words, what the digest keeps."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from recmtl.errors import RecmtlError
+from recmtl.schema import Task
+from tests.test_experiment import Experiment, Path, edited, refusal
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"classes": 3}, "classes: a key of multiclass"),
+    ({"label": ["a", "b"]}, "a binary task has one label"),
+    ({"type": "multiclass"}, "a multiclass task needs two or more: classes = 5"),
+    ({"type": "multiclass", "classes": 1}, "needs two or more"),
+    ({"type": "multiclass", "classes": ["a", "a"]}, "twice"),
+    ({"type": "multiclass", "classes": ["a", 1]}, "not both"),
+    ({"type": "multiclass", "classes": 3, "product": ["ctr", "cvr"]}, "type must be binary"),
+]
+
+
+@pytest.mark.parametrize(("keys", "words"), REFUSED, ids=[words for _, words in REFUSED])
+def test_keys_that_a_type_does_not_take_are_refused(keys: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Task.model_validate({"label": "y", **keys})
+
+
+def test_tasks_without_new_keys_are_written_as_before() -> None:
+    assert Task(label="y").model_dump() == {"label": "y", "type": "binary", "given": None, "product": ()}
+
+
+RATING = {"label": "spent", "type": "multiclass", "classes": [1, 2, 9]}
+IN_A_FILE: list[tuple[dict[str, object], str]] = [
+    ({"tasks__rating": RATING}, "tasks.value: tasks.rating lists other classes of 'spent'"),
+    ({"tasks__value": RATING, "tasks__other": {"label": "click", "given": "spent"}}, "given = 'spent' must be 0 or 1"),
+    ({"tasks__value": RATING, "models__mmoe__loss": {"ctr": 1.0, "ctcvr": 1.0, "value": {
+        "kind": "softmax", "class_weights": [1.0, 2.0]}}}, "2 numbers, 'value' has 3 classes"),
+    ({"tasks__value": RATING, "models__mmoe__loss": {"ctr": 1.0, "ctcvr": 1.0, "value": {
+        "kind": "squared"}}}, "'squared' is a loss of regression tasks, 'value' is multiclass"),
+    ({"tasks__value": RATING, "train__monitor": "rmse_valid/value"}, "'rmse' does not measure a multi"),
+    ({"tasks__value": RATING, "train__monitor": "top3_valid/value"}, "'top3' does not measure"),
+    ({"tasks__value": RATING, "models__mmoe__loss": {"ctr": 1.0, "ctcvr": 1.0, "value": 1.0},
+      "models__mmoe__relation": {"kind": "aitm", "chain": ["ctr", "value"]}}, "chain is of binary tasks"),
+]
+
+
+@pytest.mark.parametrize(("edits", "words"), IN_A_FILE, ids=[words for _, words in IN_A_FILE])
+def test_what_does_not_fit_a_task_s_type_is_refused(edits: dict[str, object], words: str) -> None:
+    assert words in refusal(**edits)
+
+
+def test_a_metric_of_the_type_may_be_monitored() -> None:
+    loss = {"ctr": 1.0, "value": 1.0}
+    edits = {"tasks__value": RATING, "models__mmoe__loss": loss, "train__monitor": "accuracy_valid/value"}
+    experiment = Experiment.parse(edited(**edits), root=Path())
+    assert experiment.train.higher_is_better
+    with pytest.raises(RecmtlError, match="METRIC one of auc"):
+        Experiment.parse(edited(train__monitor="precision_valid/ctr"), root=Path())
