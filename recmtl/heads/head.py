@@ -1,7 +1,7 @@
 """What a type of task is, asked wherever it matters: its labels, output, score and metrics."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ class Domain:
     """
 
     boolean: bool = False  # 0 and 1 alone
+    positive: bool = False  # 0 or more
     classes: int | None = None
     values: tuple[str | int, ...] = ()
 
@@ -29,6 +30,8 @@ class Domain:
         """In words, what it is in the log."""
         if self.values:
             return f"one of {', '.join(map(repr, self.values))}, or null"
+        if self.positive:
+            return "a number, 0 or more, or null"
         last = 1 if self.boolean else (self.classes or 1) - 1
         return "0, 1 or null" if last == 1 else f"a whole number from 0 to {last}, or null"
 
@@ -36,7 +39,8 @@ class Domain:
         """Which rows (N,) of the examples hold what it may not be; null, NaN, is in every domain."""
         most = 1 if self.boolean else (self.classes or 0) - 1
         if most < 0:
-            return np.zeros(len(label), dtype=bool)
+            negative: np.ndarray = (label < 0) & self.positive
+            return negative
         wrong: np.ndarray = ~np.isnan(label) & ((label % 1 != 0) | (label < 0) | (label > most))
         return wrong
 
@@ -56,14 +60,22 @@ class Start:
 class Head(ABC):
     """One task's. A raw output, a target and a score have a row each; (N,), or (N, C) with columns."""
 
-    headline: ClassVar[str]  # the metric that it is judged by, with an interval
-    beside: ClassVar[tuple[str, ...]]  # further metrics that a report shows beside it
     wanted: ClassVar[str] = "numbers"  # what there must be among its labels on train
     says: ClassVar[str] = "Expected"  # what its score is of its label
     calibrated: ClassVar[bool] = False  # whether its score is the probability that its label is 1
 
     def __init__(self, task: Task) -> None:
         self.task = task
+
+    @property
+    @abstractmethod
+    def headline(self) -> str:
+        """The metric that it is judged by, with an interval."""
+
+    @property
+    @abstractmethod
+    def beside(self) -> tuple[str, ...]:
+        """Further metrics that a report shows."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -81,12 +93,17 @@ class Head(ABC):
         return Domain()
 
     def label(self, labels: Mapping[str, Any]) -> Any:
-        """What happened (N,), NaN where that is not known; from columns of numpy or of torch."""
-        return labels[self.task.labels[0]]
+        """What happened, NaN where that is not known; from columns (N,) of numpy or of torch.
+
+        (N,) of the one label that a task names, (N, C) of a list of labels.
+        """
+        columns = [labels[name] for name in self.task.labels]
+        return columns[0] if isinstance(self.task.label, str) else _side_by_side(columns)
 
     def known(self, label: Any) -> Any:
-        """The rows (N,) whose label says something."""
-        return label == label  # NaN is unlike itself, in numpy and in torch
+        """The rows (N,) whose label says something, in one column at least."""
+        known = label == label  # NaN is unlike itself, in numpy and in torch
+        return known if known.ndim == 1 else known.any(1)
 
     def target(self, label: Any) -> Any:
         """What its raw output is held to."""
@@ -118,3 +135,17 @@ class Head(ABC):
     @abstractmethod
     def drawn(self, label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:
         """The headline over rows whose group (N,) is drawn so many times (a measure)."""
+
+
+def spread(value: Numbers, columns: int | None) -> Numbers:
+    """One number as it is, or the same in each of so many columns."""
+    return (value,) * columns if columns and isinstance(value, float) else value
+
+
+def _side_by_side(columns: Sequence[Any]) -> Any:
+    """Columns (N,) → (N, C)."""
+    if isinstance(columns[0], np.ndarray):
+        return np.stack(columns, axis=1)
+    import torch
+
+    return torch.stack(list(columns), dim=1)

@@ -72,8 +72,17 @@ def weighted_rmse(label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Wei
 
 
 def weighted_mean(value: np.ndarray, code: np.ndarray) -> Weighted:
-    """The mean over the drawn rows of a value (N,). Raises RecmtlError where there are no rows."""
-    if len(value) == 0:
+    """The mean over the drawn rows of a value (N,); NaN is left out, and what a draw without others is.
+
+    Raises RecmtlError where there are no rows.
+    """
+    known = ~np.isnan(value)
+    if not known.any():
         raise RecmtlError("a mean is not defined on no rows", expected="rows")
-    total, rows = np.bincount(code, weights=value), np.bincount(code)
-    return lambda times: float(times @ total) / float(times @ rows)
+    total, rows = np.bincount(code, weights=np.where(known, value, 0.0)), np.bincount(code, weights=known)
+
+    def measure(times: np.ndarray) -> float:
+        drawn = float(times @ rows)
+        return float(times @ total) / drawn if drawn else float("nan")
+
+    return measure

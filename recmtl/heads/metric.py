@@ -19,6 +19,8 @@ METRICS: Mapping[str, Metric] = {
     "pcoc": Metric("PCOC", lower=None),
     "mae": Metric("MAE", lower=True),
     "r2": Metric("R²"),
+    "nrmse": Metric("RMSE / spread", lower=True),
+    "nmae": Metric("MAE / spread", lower=True),
     "accuracy": Metric("accuracy"),
     "top3": Metric("top 3"),
     "top5": Metric("top 5"),

@@ -19,7 +19,7 @@ class Multiclass(Head):
     wanted = "two classes or more"
 
     @property
-    def beside(self) -> tuple[str, ...]:  # type: ignore[override]
+    def beside(self) -> tuple[str, ...]:
         """Top k where there are more than k classes."""
         return ("accuracy", *(f"top{k}" for k in (3, 5) if k < self.task.class_count), "auc")
 

@@ -1,31 +1,65 @@
-"""A regression: a number in the label's unit in, the same out."""
+"""A regression: a number in the label's unit in, the same out; or several side by side, or of log1p."""
 
 from typing import Any
 
 import numpy as np
 
-from recmtl.heads.head import Head, Numbers, Start
-from recmtl.heads.measures import Weighted, weighted_rmse
+from recmtl.heads.head import Domain, Head, Numbers, Start, spread
+from recmtl.heads.measures import Weighted, weighted_mean, weighted_rmse
 
 
 class Regression(Head):
-    """Raw output: a prediction in the label's unit (N,)."""
+    """Raw output: a prediction (N,), or (N, C) of several labels; with `log` of log1p of them."""
 
-    headline = "rmse"
-    beside = ("mae", "r2")
+    @property
+    def headline(self) -> str:
+        return "nrmse" if self.columns else "rmse"
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        return ("nmae" if self.columns else "mae", "r2")
+
+    @property
+    def columns(self) -> int | None:
+        return None if isinstance(self.task.label, str) else len(self.task.label)
+
+    @property
+    def domain(self) -> Domain:
+        return Domain(positive=self.task.log)
+
+    def target(self, label: Any) -> Any:
+        if not self.task.log:
+            return label
+        return np.log1p(label) if isinstance(label, np.ndarray) else label.log1p()
 
     def start(self, mean: Numbers = 0.5, std: Numbers = 1.0) -> Start:
-        """The label's mean; the network moves it in the label's standard deviations."""
-        return Start(shift=mean, scale=std)
+        """The target's mean; the network moves it in the target's standard deviations."""
+        return Start(self.columns, spread(mean, self.columns), spread(std, self.columns))
 
     def score(self, raw: Any) -> Any:
-        return raw
+        return raw.expm1() if self.task.log else raw
 
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:
-        return regression_metrics(label, score)
+        return vector_metrics(label, score) if self.columns else regression_metrics(label, score)
 
     def drawn(self, label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:
-        return weighted_rmse(label, score, code)
+        if not self.columns:
+            return weighted_rmse(label, score, code)
+        label, score = np.asarray(label, dtype=np.float64), np.asarray(score, dtype=np.float64)
+        parts = [_unexplained(label[:, j], score[:, j], code) for j in _varied(label)]
+        return lambda times: float(np.sqrt(np.mean([part(times) for part in parts])))
+
+
+def _unexplained(label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:
+    """Mean squared error / variance of the label (N,); NaN for a draw whose label never changes."""
+    away = label - np.nanmean(label)
+    error, first, second = (weighted_mean(v, code) for v in ((score - label) ** 2, away, away**2))
+
+    def measure(times: np.ndarray) -> float:
+        variance = second(times) - first(times) ** 2
+        return error(times) / variance if variance > 0 else float("nan")
+
+    return measure
 
 
 def regression_metrics(label: np.ndarray, score: np.ndarray) -> dict[str, float]:
@@ -41,3 +75,27 @@ def regression_metrics(label: np.ndarray, score: np.ndarray) -> dict[str, float]
     if total > 0:
         metrics["r2"] = 1.0 - float(np.sum(error**2)) / total
     return metrics
+
+
+def vector_metrics(label: np.ndarray, score: np.ndarray) -> dict[str, float]:
+    """`nrmse`, `nmae`, `r2` and `rows`; from (N, C), NaN where a label is not known.
+
+    Of each column e = (score − label) / the label's standard deviation on these rows: `nrmse` is the root
+    of the mean over columns of mean e², `nmae` the mean of mean |e|, `r2` the mean of 1 − mean e². A
+    label that never changes here is left out.
+    """
+    label = np.asarray(label, dtype=np.float64)
+    metrics, columns = {"rows": float(len(label))}, _varied(label)
+    if columns:
+        label, score = label[:, columns], np.asarray(score, dtype=np.float64)[:, columns]
+        error = (score - label) / np.nanstd(label, axis=0)
+        squares = np.nanmean(error**2, axis=0)
+        metrics["nrmse"] = float(np.sqrt(squares.mean()))
+        metrics["nmae"] = float(np.nanmean(np.abs(error), axis=0).mean())
+        metrics["r2"] = float(1.0 - squares.mean())
+    return metrics
+
+
+def _varied(label: np.ndarray) -> list[int]:
+    """The columns of (N, C) that hold two values or more."""
+    return [j for j, column in enumerate(label.T) if len(np.unique(column[~np.isnan(column)])) > 1]

@@ -48,11 +48,12 @@ def _statistics(
         rows, total = rows + len(target), total + np.nansum(target, axis=0)
         known = known + np.count_nonzero(target == target, axis=0)
         weighed += float(weights.sum(dtype=np.float64))
-    if rows == 0:
-        raise _nothing(name, task, "no rows")
-    mean = total / np.maximum(known, 1)
+    if rows == 0 or np.min(known) == 0:
+        alone = f" with a {task.labels[int(np.argmin(known))]!r}" if rows else ""
+        raise _nothing(name, task, f"no rows{alone}")
+    mean = total / known
     squares = sum(np.nansum((target - mean) ** 2, axis=0) for target, _ in _blocks(task, labels, weight))
-    spread = np.sqrt(squares / np.maximum(known, 1))
+    spread = np.sqrt(squares / known)
     found = TaskStatistics(
         rows, weighed / len(weight), _numbers(mean), _numbers(np.where(spread == 0.0, 1.0, spread))
     )

@@ -9,8 +9,9 @@ from recmtl.schema.config import Config
 
 TaskType = Literal["binary", "regression", "multiclass"]
 OPTIONS: Mapping[str, tuple[str, ...]] = {  # keys that some types take, and no other
-    "classes": ("multiclass",),
+    "classes": ("multiclass",), "log": ("regression",),
 }
+SEVERAL = ("regression",)  # types whose tasks may have a list of labels
 
 
 class Task(Config):
@@ -30,6 +31,10 @@ class Task(Config):
         exclude_if=lambda value: value is None,  # files that do not name it keep their digest
     )
 
+    log: bool = Field(
+        default=False, description="predict log1p of the label", exclude_if=lambda value: not value,
+    )
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels that it predicts, in their order."""
@@ -43,10 +48,18 @@ class Task(Config):
     @model_validator(mode="after")
     def _type_takes_it(self) -> "Task":
         for key, types in OPTIONS.items():
-            if getattr(self, key) is not None and self.type not in types:
+            if getattr(self, key) not in (None, False) and self.type not in types:
                 raise ValueError(f"{key}: a key of {' and '.join(types)} tasks, not of a {self.type} one")
-        if not isinstance(self.label, str):
+        return self
+
+    @model_validator(mode="after")
+    def _labels_are_as_many_as_it_takes(self) -> "Task":
+        if isinstance(self.label, str):
+            return self
+        if self.type not in SEVERAL:
             raise ValueError(f"label: a {self.type} task has one label, a name in quotes")
+        if len(set(self.label)) < max(2, len(self.label)):
+            raise ValueError("label: a list names two labels or more, each once")
         return self
 
     @model_validator(mode="after")

@@ -65,6 +65,15 @@ def test_a_value_that_is_no_class_is_named_with_file_and_row(
     assert "log.parquet" in str(error.value) or "type" in str(error.value)
 
 
+def test_a_label_of_log1p_is_not_negative(tmp_path: Path) -> None:
+    write(tmp_path / "log.parquet", {**ROWS, "seen": [0.0, NAN, -0.5, 3.0]})
+    own = {"label": "seen", "type": "regression", "log": True}
+    made = problem(tmp_path, labels={"seen": "seen"}, tasks={"own": own})
+    with pytest.raises(RecmtlError, match="'seen' is negative in 1 rows") as error:
+        ingest(made, tmp_path / "out")
+    assert "e.g. -0.5 in row 2" in str(error.value)
+
+
 def test_listed_classes_need_a_column(tmp_path: Path) -> None:
     write(tmp_path / "log.parquet", ROWS)
     own = {"label": "seen", "type": "multiclass", "classes": ["a", "b"]}

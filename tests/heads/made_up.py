@@ -17,6 +17,9 @@ from tests.model.made_up import LAYOUT, make_batch
 TASKS = {
     "binary": Task(label="click"),
     "regression": Task(label="minutes", type="regression", given="click"),
+    "vector": Task(label=("minutes", "depth"), type="regression"),
+    "log": Task(label="depth", type="regression", log=True),
+    "log_vector": Task(label=("depth", "pages"), type="regression", log=True),
     "multiclass": Task(label="rating", type="multiclass", classes=4),
 }
 
@@ -32,6 +35,8 @@ def batch_of(rows: int, seed: int = 0) -> Batch:
 
     labels = {
         **batch.labels,
+        "depth": known((2 * strength).exp()),
+        "pages": known(torch.floor(5 * (strength + 3).clamp(min=0))),
         "rating": known(torch.bucketize(strength, torch.tensor([-1.0, 0.0, 1.0])).float()),
     }
     return replace(batch, labels=labels, weight=0.5 + torch.rand(rows, generator=g))

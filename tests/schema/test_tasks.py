@@ -12,6 +12,9 @@ from tests.test_experiment import Experiment, Path, edited, refusal
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"classes": 3}, "classes: a key of multiclass"),
     ({"label": ["a", "b"]}, "a binary task has one label"),
+    ({"label": ["a", "a"], "type": "regression"}, "two labels or more, each once"),
+    ({"label": ["a"], "type": "regression"}, "two labels or more, each once"),
+    ({"log": True}, "log: a key of regression tasks, not of a binary one"),
     ({"type": "multiclass"}, "a multiclass task needs two or more: classes = 5"),
     ({"type": "multiclass", "classes": 1}, "needs two or more"),
     ({"type": "multiclass", "classes": ["a", "a"]}, "twice"),
@@ -33,7 +36,8 @@ def test_tasks_without_new_keys_are_written_as_before() -> None:
 RATING = {"label": "spent", "type": "multiclass", "classes": [1, 2, 9]}
 IN_A_FILE: list[tuple[dict[str, object], str]] = [
     ({"tasks__rating": RATING}, "tasks.value: tasks.rating lists other classes of 'spent'"),
-    ({"tasks__value": RATING, "tasks__other": {"label": "click", "given": "spent"}}, "given = 'spent' must be 0 or 1"),
+    ({"tasks__value": RATING, "tasks__other": {"label": "click", "given": "spent"}},
+     "'spent' must be 0 or 1"),
     ({"tasks__value": RATING, "models__mmoe__loss": {"ctr": 1.0, "ctcvr": 1.0, "value": {
         "kind": "softmax", "class_weights": [1.0, 2.0]}}}, "2 numbers, 'value' has 3 classes"),
     ({"tasks__value": RATING, "models__mmoe__loss": {"ctr": 1.0, "ctcvr": 1.0, "value": {

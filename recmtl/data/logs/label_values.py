@@ -66,7 +66,9 @@ def _domains(problem: Problem, name: str) -> Iterator[Domain]:
 def _checks(domain: Domain) -> Iterator[Check]:
     if domain.boolean:
         yield ZERO_ONE
-    elif domain.classes and not domain.values:
+    if domain.positive:
+        yield Check(expression("conditions", "negative"), "is negative", domain.expected)
+    if domain.classes and not domain.values:
         most = exp.convert(domain.classes - 1)
         yield Check(
             expression("conditions", "not_a_class", most=most), "is no class", domain.expected

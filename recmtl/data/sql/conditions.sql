@@ -12,6 +12,7 @@ SELECT
     ) AS not_whole,
     value > 9223372036854775807 OR value < -9223372036854775808 AS too_large,
     isinf(CAST(value AS DOUBLE)) AS infinite,
+    isfinite(CAST(value AS DOUBLE)) AND CAST(value AS DOUBLE) < 0 AS negative,
     array_length(CAST(value AS FLOAT[])) <> size AS not_of_size,
     value IS NULL OR CAST(value AS DOUBLE) < 0 OR NOT isfinite(CAST(value AS DOUBLE)) AS not_a_weight,
     NOT value BETWEEN least AND most AND value BETWEEN 631152000 AND 4133980800000000000 AS of_another_unit,
