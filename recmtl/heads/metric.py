@@ -15,7 +15,9 @@ class Metric:
 METRICS: Mapping[str, Metric] = {
     "auc": Metric("AUC"),
     "rmse": Metric("RMSE", lower=True),
+    "auc_weighted": Metric("AUC, by rows"),
     "logloss": Metric("log loss", lower=True),
+    "logloss_weighted": Metric("log loss, by rows", lower=True),
     "pcoc": Metric("PCOC", lower=None),
     "mae": Metric("MAE", lower=True),
     "r2": Metric("R²"),

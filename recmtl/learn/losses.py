@@ -21,6 +21,7 @@ from recmtl.learn.tasks import TaskStatistics, label_space
 from recmtl.schema import Task
 from recmtl.schema.losses import CrossEntropy, Focal, Huber, LossConfig, Softmax, loss_of
 
+UNKNOWN = -1.0  # what a row's target holds in a column that is not known
 LossFunction = Callable[[Tensor, Tensor, TaskStatistics, Any], Tensor]  # Any: the kind's own options
 
 
@@ -89,6 +90,18 @@ def softmax(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: Sof
     return loss if weights is None else loss * _row(weights, raw.dtype, raw.device)[own]
 
 
+def zlpr(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
+    """log(1 + Σ_{y_j = 1} e^−z_j) + log(1 + Σ_{y_j = 0} e^z_j), from logits z (B, C) → (B,).
+
+    A label that is not known is in neither sum.
+
+    Reference: Su et al., ZLPR: A Novel Loss for Multi-label Classification, 2022.
+    """
+    sides = (torch.where(label == one, sign * raw, -torch.inf) for one, sign in ((1, -1), (0, 1)))
+    above, below = (torch.logsumexp(F.pad(side, (1, 0)), dim=1) for side in sides)
+    return above + below
+
+
 def squared_error(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
     """((ŷ − y) / std)², so that a task's weight does not depend on its label's unit."""
     return ((raw - label) / _constant(statistics.std, raw)).square()
@@ -116,7 +129,7 @@ def _row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) ->
 
 
 LOSSES: Mapping[str, LossFunction] = {
-    "cross_entropy": cross_entropy, "focal": focal, "softmax": softmax,
+    "cross_entropy": cross_entropy, "focal": focal, "softmax": softmax, "zlpr": zlpr,
     "squared": squared_error, "absolute": absolute_error, "huber": huber,
 }
 
@@ -138,9 +151,9 @@ def task_loss(
     inside = space.reshape(-1, *(1 for _ in label.shape[1:]))
     # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
     known = inside & (label == label)
-    target = head.target(torch.where(known, label, 0.0).to(raw.dtype))
+    target = torch.where(known, head.target(label), UNKNOWN if label.dim() > 1 else 0.0).to(raw.dtype)
     loss = LOSSES[options.kind](raw, target, statistics, options)
-    if loss.dim() > 1:
+    if loss.dim() > 1:  # by column
         loss = torch.where(known, loss, 0.0).sum(1) / known.sum(1).clamp(min=1)
     loss = loss * batch.weight
     rows = batch.size * statistics.share

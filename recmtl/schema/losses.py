@@ -34,7 +34,7 @@ class LossConfig(Config):
 class CrossEntropy(LossConfig):
     """Of the label and σ(logit): log loss. Its options may be joined, but for the last two."""
 
-    types = frozenset({"binary"})
+    types = frozenset({"binary", "multilabel"})
 
     kind: Literal["cross_entropy"] = "cross_entropy"
     smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, description="label y → y(1 − ε) + ε/2")
@@ -57,11 +57,19 @@ class CrossEntropy(LossConfig):
 class Focal(LossConfig):
     """Cross-entropy that counts rows less the better they are told (Lin et al., ICCV 2017)."""
 
-    types = frozenset({"binary"})
+    types = frozenset({"binary", "multilabel"})
 
     kind: Literal["focal"] = "focal"
     gamma: float = Field(default=2.0, ge=0.0, description="0 is cross-entropy")
     alpha: float | None = Field(default=None, gt=0.0, lt=1.0, description="of positives; 1 − α of others")
+
+
+class ZLPR(LossConfig):
+    """Of all labels of a row at once: those that are 1 above a threshold of 0, the others below it."""
+
+    types = frozenset({"multilabel"})
+
+    kind: Literal["zlpr"] = "zlpr"
 
 
 class Softmax(LossConfig):
@@ -111,7 +119,7 @@ class Huber(ErrorLoss):
 
 # In this order: the first that is for a type of task is what a weight alone means there.
 KINDS: tuple[type[LossConfig], ...] = (
-    CrossEntropy, Focal, Softmax, SquaredError, AbsoluteError, Huber,
+    CrossEntropy, Focal, Softmax, ZLPR, SquaredError, AbsoluteError, Huber,
 )
 _NAMES = [loss.model_fields["kind"].default for loss in KINDS]
 
@@ -126,7 +134,7 @@ def _kind(value: Any) -> str | None:
 Loss = Annotated[
     Annotated[float, Tag("weight")]
     | Annotated[CrossEntropy, Tag("cross_entropy")] | Annotated[Focal, Tag("focal")]
-    | Annotated[Softmax, Tag("softmax")]
+    | Annotated[Softmax, Tag("softmax")] | Annotated[ZLPR, Tag("zlpr")]
     | Annotated[SquaredError, Tag("squared")] | Annotated[AbsoluteError, Tag("absolute")]
     | Annotated[Huber, Tag("huber")],
     Discriminator(

@@ -7,11 +7,11 @@ from pydantic import Field, model_validator
 
 from recmtl.schema.config import Config
 
-TaskType = Literal["binary", "regression", "multiclass"]
+TaskType = Literal["binary", "regression", "multiclass", "multilabel"]
 OPTIONS: Mapping[str, tuple[str, ...]] = {  # keys that some types take, and no other
-    "classes": ("multiclass",), "log": ("regression",),
+    "classes": ("multiclass",), "log": ("regression",), "missing": ("multilabel",),
 }
-SEVERAL = ("regression",)  # types whose tasks may have a list of labels
+SEVERAL = ("regression", "multilabel")  # types whose tasks may have a list of labels
 
 
 class Task(Config):
@@ -35,6 +35,11 @@ class Task(Config):
         default=False, description="predict log1p of the label", exclude_if=lambda value: not value,
     )
 
+    missing: Literal["unknown", "negative"] | None = Field(
+        default=None, description="what a null among several labels means; without it, unknown",
+        exclude_if=lambda value: value is None,
+    )
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels that it predicts, in their order."""
@@ -55,6 +60,8 @@ class Task(Config):
     @model_validator(mode="after")
     def _labels_are_as_many_as_it_takes(self) -> "Task":
         if isinstance(self.label, str):
+            if self.type == "multilabel":
+                raise ValueError('label: a multilabel task has a list of them, e.g. ["like", "share"]')
             return self
         if self.type not in SEVERAL:
             raise ValueError(f"label: a {self.type} task has one label, a name in quotes")

@@ -20,6 +20,8 @@ TASKS = {
     "vector": Task(label=("minutes", "depth"), type="regression"),
     "log": Task(label="depth", type="regression", log=True),
     "log_vector": Task(label=("depth", "pages"), type="regression", log=True),
+    "multilabel": Task(label=("like", "share", "save"), type="multilabel"),
+    "positive_only": Task(label=("like", "share"), type="multilabel", missing="negative"),
     "multiclass": Task(label="rating", type="multiclass", classes=4),
 }
 
@@ -37,6 +39,7 @@ def batch_of(rows: int, seed: int = 0) -> Batch:
         **batch.labels,
         "depth": known((2 * strength).exp()),
         "pages": known(torch.floor(5 * (strength + 3).clamp(min=0))),
+        **{name: known((strength > i).float()) for i, name in enumerate(("save", "like", "share"))},
         "rating": known(torch.bucketize(strength, torch.tensor([-1.0, 0.0, 1.0])).float()),
     }
     return replace(batch, labels=labels, weight=0.5 + torch.rand(rows, generator=g))

@@ -14,6 +14,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"label": ["a", "b"]}, "a binary task has one label"),
     ({"label": ["a", "a"], "type": "regression"}, "two labels or more, each once"),
     ({"label": ["a"], "type": "regression"}, "two labels or more, each once"),
+    ({"type": "multilabel"}, "a multilabel task has a list of them"),
+    ({"missing": "negative"}, "missing: a key of multilabel tasks, not of a binary one"),
     ({"log": True}, "log: a key of regression tasks, not of a binary one"),
     ({"type": "multiclass"}, "a multiclass task needs two or more: classes = 5"),
     ({"type": "multiclass", "classes": 1}, "needs two or more"),
