@@ -10,12 +10,13 @@ from recmtl.heads.binary import Binary
 from recmtl.heads.head import Domain, Head, Numbers, Start
 from recmtl.heads.multiclass import Multiclass
 from recmtl.heads.multilabel import Multilabel
+from recmtl.heads.ordinal import Ordinal
 from recmtl.heads.regression import Regression
 from recmtl.schema import Task
 
 HEADS: Mapping[str, type[Head]] = {
     "binary": Binary, "regression": Regression, "multiclass": Multiclass,
-    "multilabel": Multilabel,
+    "multilabel": Multilabel, "ordinal": Ordinal,
 }
 
 

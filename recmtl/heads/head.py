@@ -49,12 +49,14 @@ class Domain:
 class Start:
     """How a tower ends: raw = shift + scale · its last layer, which has `outputs` columns.
 
-    `outputs` None is one number a row, (B,). Shift and scale are one number, or one a column.
+    `outputs` None is one number a row, (B,). Shift and scale are one number, or one a column. From one
+    number ordered thresholds are taken, which are learned: (B, how many), where there are such.
     """
 
     outputs: int | None = None
     shift: Numbers = 0.0
     scale: Numbers = 1.0
+    thresholds: tuple[float, ...] = ()
 
 
 class Head(ABC):

@@ -23,6 +23,7 @@ METRICS: Mapping[str, Metric] = {
     "r2": Metric("R²"),
     "nrmse": Metric("RMSE / spread", lower=True),
     "nmae": Metric("MAE / spread", lower=True),
+    "kappa": Metric("quadratic kappa"),
     "accuracy": Metric("accuracy"),
     "top3": Metric("top 3"),
     "top5": Metric("top 5"),

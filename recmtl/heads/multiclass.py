@@ -7,6 +7,7 @@ import numpy as np
 
 from recmtl.heads.head import Domain, Head, Numbers, Start
 from recmtl.heads.measures import CLIP, Weighted, auc, weighted_mean
+from recmtl.schema import Task
 
 RARE = 1e-6  # the share that a class is given which train lacks
 
@@ -29,8 +30,7 @@ class Multiclass(Head):
 
     @property
     def domain(self) -> Domain:
-        listed = self.task.classes if isinstance(self.task.classes, tuple) else ()
-        return Domain(classes=self.columns, values=listed)
+        return domain_of(self.task)
 
     def counted(self, target: np.ndarray) -> np.ndarray:
         """One-hot (N, K): the mean is the prior of each class."""
@@ -53,6 +53,12 @@ class Multiclass(Head):
 
     def drawn(self, label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:
         return weighted_mean(class_logloss(label, score), code)
+
+
+def domain_of(task: Task) -> Domain:
+    """The classes of a task's label."""
+    listed = task.classes if isinstance(task.classes, tuple) else ()
+    return Domain(classes=task.class_count, values=listed)
 
 
 def one_hot(label: np.ndarray, classes: int) -> np.ndarray:

@@ -102,6 +102,30 @@ def zlpr(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossCo
     return above + below
 
 
+def proportional_odds(
+    raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig
+) -> Tensor:
+    """−log P(y) of logits a_k of P(y > k), (B, K − 1), and classes y (B,) → (B,).
+
+    For a = a_(y−1) and b = a_y, P(y) = σ(a) − σ(b) = σ(a)·σ(−b)·(1 − e^(b−a)): no difference of numbers
+    near 1 is taken (McCullagh, JRSS B 1980).
+    """
+    above, below = F.logsigmoid(raw), F.logsigmoid(-raw)
+    apart = (-raw.diff(dim=1)).clamp(min=1e-6)  # in fp32 thresholds may come to be one
+    between = torch.log(-torch.expm1(-apart))
+    logs = F.pad(above, (1, 0)) + F.pad(below, (0, 1)) + F.pad(between, (1, 1))
+    return -logs.gather(1, label.long().unsqueeze(1)).squeeze(1)
+
+
+def coral(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
+    """Σ_k cross-entropy of [y > k] and σ(a_k), from logits a (B, K − 1) and classes y (B,) → (B,).
+
+    Reference: Cao et al., Rank Consistent Ordinal Regression for Neural Networks, 2020.
+    """
+    passed = label.unsqueeze(1) > torch.arange(raw.shape[1], device=raw.device)
+    return F.binary_cross_entropy_with_logits(raw, passed.to(raw.dtype), reduction="none").sum(1)
+
+
 def squared_error(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
     """((ŷ − y) / std)², so that a task's weight does not depend on its label's unit."""
     return ((raw - label) / _constant(statistics.std, raw)).square()
@@ -130,6 +154,7 @@ def _row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) ->
 
 LOSSES: Mapping[str, LossFunction] = {
     "cross_entropy": cross_entropy, "focal": focal, "softmax": softmax, "zlpr": zlpr,
+    "proportional_odds": proportional_odds, "coral": coral,
     "squared": squared_error, "absolute": absolute_error, "huber": huber,
 }
 

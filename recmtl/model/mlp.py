@@ -49,12 +49,26 @@ class Tower(nn.Module):
         self.register_buffer("shift", _constant(start.shift))
         self.register_buffer("scale", _constant(start.scale))
         self._single = start.outputs is None
+        self.thresholds = Thresholds(start.thresholds) if start.thresholds else None
 
     def forward(self, view: Tensor) -> Tensor:
         hidden = self.hidden(view)
         with torch.autocast(hidden.device.type, enabled=False):
             raw: Tensor = self.head(hidden.to(self.head.weight.dtype))
-        return self.shift + self.scale * (raw.squeeze(-1) if self._single else raw)
+        raw = self.shift + self.scale * (raw.squeeze(-1) if self._single else raw)
+        return raw if self.thresholds is None else self.thresholds(raw)
+
+
+class Thresholds(nn.Module):
+    """z (B,) → z − θ_k (B, K), of learned thresholds θ_1 < … < θ_K: the first, and the gaps' logs."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        super().__init__()
+        at = torch.tensor(values)
+        self.first, self.gaps = nn.Parameter(at[:1]), nn.Parameter(at.diff().log())
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.unsqueeze(-1) - torch.cat([self.first, self.first + self.gaps.exp().cumsum(0)])
 
 
 def _constant(value: Numbers) -> Tensor:

@@ -91,6 +91,22 @@ class Softmax(LossConfig):
         return super().refusal(name, task)
 
 
+class ProportionalOdds(LossConfig):
+    """Of an ordinal label and P(y > k) = σ(z − θ_k): its log loss (McCullagh 1980)."""
+
+    types = frozenset({"ordinal"})
+
+    kind: Literal["proportional_odds"] = "proportional_odds"
+
+
+class Coral(LossConfig):
+    """The log losses of all `y > k` at once (Cao et al. 2020)."""
+
+    types = frozenset({"ordinal"})
+
+    kind: Literal["coral"] = "coral"
+
+
 class ErrorLoss(LossConfig):
     """Of a regression, in units of the label's standard deviation."""
 
@@ -119,7 +135,7 @@ class Huber(ErrorLoss):
 
 # In this order: the first that is for a type of task is what a weight alone means there.
 KINDS: tuple[type[LossConfig], ...] = (
-    CrossEntropy, Focal, Softmax, ZLPR, SquaredError, AbsoluteError, Huber,
+    CrossEntropy, Focal, Softmax, ZLPR, ProportionalOdds, Coral, SquaredError, AbsoluteError, Huber,
 )
 _NAMES = [loss.model_fields["kind"].default for loss in KINDS]
 
@@ -135,6 +151,7 @@ Loss = Annotated[
     Annotated[float, Tag("weight")]
     | Annotated[CrossEntropy, Tag("cross_entropy")] | Annotated[Focal, Tag("focal")]
     | Annotated[Softmax, Tag("softmax")] | Annotated[ZLPR, Tag("zlpr")]
+    | Annotated[ProportionalOdds, Tag("proportional_odds")] | Annotated[Coral, Tag("coral")]
     | Annotated[SquaredError, Tag("squared")] | Annotated[AbsoluteError, Tag("absolute")]
     | Annotated[Huber, Tag("huber")],
     Discriminator(

@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 
 from recmtl.schema.config import Config
 
-TaskType = Literal["binary", "regression", "multiclass", "multilabel"]
+TaskType = Literal["binary", "regression", "multiclass", "multilabel", "ordinal"]
 OPTIONS: Mapping[str, tuple[str, ...]] = {  # keys that some types take, and no other
-    "classes": ("multiclass",), "log": ("regression",), "missing": ("multilabel",),
+    "classes": ("multiclass", "ordinal"), "log": ("regression",), "missing": ("multilabel",),
 }
 SEVERAL = ("regression", "multilabel")  # types whose tasks may have a list of labels
 
@@ -54,7 +54,7 @@ class Task(Config):
     def _type_takes_it(self) -> "Task":
         for key, types in OPTIONS.items():
             if getattr(self, key) not in (None, False) and self.type not in types:
-                raise ValueError(f"{key}: a key of {' and '.join(types)} tasks, not of a {self.type} one")
+                raise ValueError(f"{key}: a key of {' and '.join(types)} tasks, this one is {self.type}")
         return self
 
     @model_validator(mode="after")
@@ -64,7 +64,7 @@ class Task(Config):
                 raise ValueError('label: a multilabel task has a list of them, e.g. ["like", "share"]')
             return self
         if self.type not in SEVERAL:
-            raise ValueError(f"label: a {self.type} task has one label, a name in quotes")
+            raise ValueError(f"label: type = {self.type!r} takes one label, a name in quotes")
         if len(set(self.label)) < max(2, len(self.label)):
             raise ValueError("label: a list names two labels or more, each once")
         return self
@@ -85,9 +85,11 @@ class Task(Config):
             return self
         if self.class_count < 2:
             raise ValueError(
-                f"classes: a {self.type} task needs two or more: classes = 5 where the label is 0 to 4, "
+                f"classes: type = {self.type!r} needs two or more: classes = 5 of a label from 0 to 4, "
                 'or its values in their order, classes = ["skip", "like"]'
             )
+        if self.type == "ordinal" and self.class_count == 2:
+            raise ValueError("classes: two have no order: drop type and classes, the task is binary")
         listed: tuple[Any, ...] = self.classes if isinstance(self.classes, tuple) else ()
         if len(set(listed)) < len(listed):
             raise ValueError("classes: a value stands there twice")

@@ -22,6 +22,7 @@ TASKS = {
     "log_vector": Task(label=("depth", "pages"), type="regression", log=True),
     "multilabel": Task(label=("like", "share", "save"), type="multilabel"),
     "positive_only": Task(label=("like", "share"), type="multilabel", missing="negative"),
+    "ordinal": Task(label="rating", type="ordinal", classes=4),
     "multiclass": Task(label="rating", type="multiclass", classes=4),
 }
 

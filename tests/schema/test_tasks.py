@@ -10,14 +10,16 @@ from recmtl.schema import Task
 from tests.test_experiment import Experiment, Path, edited, refusal
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"classes": 3}, "classes: a key of multiclass"),
-    ({"label": ["a", "b"]}, "a binary task has one label"),
+    ({"classes": 3}, "classes: a key of multiclass and ordinal tasks"),
+    ({"label": ["a", "b"]}, "type = 'binary' takes one label"),
     ({"label": ["a", "a"], "type": "regression"}, "two labels or more, each once"),
     ({"label": ["a"], "type": "regression"}, "two labels or more, each once"),
+    ({"type": "ordinal"}, "type = 'ordinal' needs two or more"),
+    ({"type": "ordinal", "classes": ["no", "yes"]}, "two have no order"),
     ({"type": "multilabel"}, "a multilabel task has a list of them"),
-    ({"missing": "negative"}, "missing: a key of multilabel tasks, not of a binary one"),
-    ({"log": True}, "log: a key of regression tasks, not of a binary one"),
-    ({"type": "multiclass"}, "a multiclass task needs two or more: classes = 5"),
+    ({"missing": "negative"}, "missing: a key of multilabel tasks, this one is binary"),
+    ({"log": True}, "log: a key of regression tasks, this one is binary"),
+    ({"type": "multiclass"}, "type = 'multiclass' needs two or more: classes = 5"),
     ({"type": "multiclass", "classes": 1}, "needs two or more"),
     ({"type": "multiclass", "classes": ["a", "a"]}, "twice"),
     ({"type": "multiclass", "classes": ["a", 1]}, "not both"),
