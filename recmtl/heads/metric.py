@@ -21,6 +21,7 @@ METRICS: Mapping[str, Metric] = {
     "pcoc": Metric("PCOC", lower=None),
     "mae": Metric("MAE", lower=True),
     "r2": Metric("R²"),
+    "xauc": Metric("XAUC"),
     "nrmse": Metric("RMSE / spread", lower=True),
     "nmae": Metric("MAE / spread", lower=True),
     "kappa": Metric("quadratic kappa"),

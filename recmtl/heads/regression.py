@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from recmtl.heads.head import Domain, Head, Numbers, Start, spread
-from recmtl.heads.measures import Weighted, weighted_mean, weighted_rmse
+from recmtl.heads.measures import Weighted, concordance, weighted_mean, weighted_rmse
 
 
 class Regression(Head):
@@ -17,7 +17,7 @@ class Regression(Head):
 
     @property
     def beside(self) -> tuple[str, ...]:
-        return ("nmae" if self.columns else "mae", "r2")
+        return ("nmae" if self.columns else "mae", "r2", "xauc")
 
     @property
     def columns(self) -> int | None:
@@ -63,7 +63,7 @@ def _unexplained(label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weig
 
 
 def regression_metrics(label: np.ndarray, score: np.ndarray) -> dict[str, float]:
-    """`rmse`, `mae` (in the label's unit), `r2` (absent for a constant label) and `rows`; from (N,)."""
+    """Of (N,) `rmse`, `mae` (in the label's unit), `r2`, `xauc` (absent for a constant label), `rows`."""
     label = np.asarray(label, dtype=np.float64)
     metrics = {"rows": float(len(label))}
     if len(label) == 0:
@@ -74,15 +74,18 @@ def regression_metrics(label: np.ndarray, score: np.ndarray) -> dict[str, float]
     total = float(np.sum((label - label.mean()) ** 2))
     if total > 0:
         metrics["r2"] = 1.0 - float(np.sum(error**2)) / total
+    pairs = concordance(label, score)
+    if pairs is not None:
+        metrics["xauc"] = pairs
     return metrics
 
 
 def vector_metrics(label: np.ndarray, score: np.ndarray) -> dict[str, float]:
-    """`nrmse`, `nmae`, `r2` and `rows`; from (N, C), NaN where a label is not known.
+    """`nrmse`, `nmae`, `r2`, `xauc` and `rows`; from (N, C), NaN where a label is not known.
 
     Of each column e = (score − label) / the label's standard deviation on these rows: `nrmse` is the root
-    of the mean over columns of mean e², `nmae` the mean of mean |e|, `r2` the mean of 1 − mean e². A
-    label that never changes here is left out.
+    of the mean over columns of mean e², `nmae` the mean of mean |e|, `r2` the mean of 1 − mean e²,
+    `xauc` the mean of each one's. A label that never changes here is left out.
     """
     label = np.asarray(label, dtype=np.float64)
     metrics, columns = {"rows": float(len(label))}, _varied(label)
@@ -93,6 +96,9 @@ def vector_metrics(label: np.ndarray, score: np.ndarray) -> dict[str, float]:
         metrics["nrmse"] = float(np.sqrt(squares.mean()))
         metrics["nmae"] = float(np.nanmean(np.abs(error), axis=0).mean())
         metrics["r2"] = float(1.0 - squares.mean())
+        known = [~np.isnan(column) for column in label.T]
+        pairs = [concordance(label[k, j], score[k, j]) for j, k in enumerate(known)]
+        metrics["xauc"] = float(np.mean([pair for pair in pairs if pair is not None]))
     return metrics
 
 

@@ -15,11 +15,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recmtl.batch import Batch
+from recmtl.errors import RecmtlError
 from recmtl.heads import Numbers, head_of
 from recmtl.heads.multiclass import log_priors
 from recmtl.learn.tasks import TaskStatistics, label_space
 from recmtl.schema import Task
-from recmtl.schema.losses import CrossEntropy, Focal, Huber, LossConfig, Softmax, loss_of
+from recmtl.schema.losses import (
+    CrossEntropy,
+    Focal,
+    Huber,
+    LossConfig,
+    Softmax,
+    WeightedLogistic,
+    loss_of,
+)
 
 UNKNOWN = -1.0  # what a row's target holds in a column that is not known
 LossFunction = Callable[[Tensor, Tensor, TaskStatistics, Any], Tensor]  # Any: the kind's own options
@@ -126,6 +135,27 @@ def coral(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossC
     return F.binary_cross_entropy_with_logits(raw, passed.to(raw.dtype), reduction="none").sum(1)
 
 
+def weighted_logistic(
+    raw: Tensor, label: Tensor, statistics: TaskStatistics, options: WeightedLogistic
+) -> Tensor:
+    """(−T·log σ(z) − n·log(1 − σ(z))) / T's mean on train, of times T. Shapes (B,), (B,) → (B,).
+
+    n is 1 where T is 0: the odds e^z are then Σ T / the rows that were not watched, the expected time
+    where few are (Covington et al., RecSys 2016). With `negatives = "every"` n is 1 in each row and e^z
+    the expected time itself. Raises RecmtlError where no row is a negative.
+    """
+    assert isinstance(statistics.mean, tuple)
+    mean, unwatched = statistics.mean
+    if options.negatives == "every":
+        return (label * F.softplus(-raw) + F.softplus(raw)) / mean
+    if unwatched == 0.0:
+        raise RecmtlError(
+            "every row of train was watched: without a negative the odds have no bound",
+            where="loss of kind weighted_logistic", fix='take negatives = "every"',
+        )
+    return torch.where(label == 0, F.softplus(raw), label * F.softplus(-raw)) / mean
+
+
 def squared_error(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
     """((ŷ − y) / std)², so that a task's weight does not depend on its label's unit."""
     return ((raw - label) / _constant(statistics.std, raw)).square()
@@ -155,6 +185,7 @@ def _row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) ->
 LOSSES: Mapping[str, LossFunction] = {
     "cross_entropy": cross_entropy, "focal": focal, "softmax": softmax, "zlpr": zlpr,
     "proportional_odds": proportional_odds, "coral": coral,
+    "weighted_logistic": weighted_logistic,
     "squared": squared_error, "absolute": absolute_error, "huber": huber,
 }
 

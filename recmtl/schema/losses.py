@@ -107,6 +107,17 @@ class Coral(LossConfig):
     kind: Literal["coral"] = "coral"
 
 
+class WeightedLogistic(LossConfig):
+    """Watched rows are positives of the weight of their time (Covington et al., RecSys 2016)."""
+
+    types = frozenset({"watch_time"})
+
+    kind: Literal["weighted_logistic"] = "weighted_logistic"
+    negatives: Literal["unwatched", "every"] = Field(
+        default="unwatched", description="rows that are a negative of weight 1: those of time 0, or every"
+    )
+
+
 class ErrorLoss(LossConfig):
     """Of a regression, in units of the label's standard deviation."""
 
@@ -135,7 +146,8 @@ class Huber(ErrorLoss):
 
 # In this order: the first that is for a type of task is what a weight alone means there.
 KINDS: tuple[type[LossConfig], ...] = (
-    CrossEntropy, Focal, Softmax, ZLPR, ProportionalOdds, Coral, SquaredError, AbsoluteError, Huber,
+    CrossEntropy, Focal, Softmax, ZLPR, ProportionalOdds, Coral, WeightedLogistic,
+    SquaredError, AbsoluteError, Huber,
 )
 _NAMES = [loss.model_fields["kind"].default for loss in KINDS]
 
@@ -152,6 +164,7 @@ Loss = Annotated[
     | Annotated[CrossEntropy, Tag("cross_entropy")] | Annotated[Focal, Tag("focal")]
     | Annotated[Softmax, Tag("softmax")] | Annotated[ZLPR, Tag("zlpr")]
     | Annotated[ProportionalOdds, Tag("proportional_odds")] | Annotated[Coral, Tag("coral")]
+    | Annotated[WeightedLogistic, Tag("weighted_logistic")]
     | Annotated[SquaredError, Tag("squared")] | Annotated[AbsoluteError, Tag("absolute")]
     | Annotated[Huber, Tag("huber")],
     Discriminator(

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from recmtl.schema.config import Config
 
-TaskType = Literal["binary", "regression", "multiclass", "multilabel", "ordinal"]
+TaskType = Literal["binary", "regression", "multiclass", "multilabel", "ordinal", "watch_time"]
 OPTIONS: Mapping[str, tuple[str, ...]] = {  # keys that some types take, and no other
     "classes": ("multiclass", "ordinal"), "log": ("regression",), "missing": ("multilabel",),
 }

@@ -23,6 +23,7 @@ TASKS = {
     "multilabel": Task(label=("like", "share", "save"), type="multilabel"),
     "positive_only": Task(label=("like", "share"), type="multilabel", missing="negative"),
     "ordinal": Task(label="rating", type="ordinal", classes=4),
+    "watch_time": Task(label="watched", type="watch_time"),
     "multiclass": Task(label="rating", type="multiclass", classes=4),
 }
 
@@ -41,6 +42,7 @@ def batch_of(rows: int, seed: int = 0) -> Batch:
         "depth": known((2 * strength).exp()),
         "pages": known(torch.floor(5 * (strength + 3).clamp(min=0))),
         **{name: known((strength > i).float()) for i, name in enumerate(("save", "like", "share"))},
+        "watched": known(100 * (strength - 0.5).clamp(min=0)),
         "rating": known(torch.bucketize(strength, torch.tensor([-1.0, 0.0, 1.0])).float()),
     }
     return replace(batch, labels=labels, weight=0.5 + torch.rand(rows, generator=g))

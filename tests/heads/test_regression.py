@@ -107,5 +107,6 @@ def test_metrics_are_those_of_each_label_in_units_of_its_spread() -> None:
 def test_a_label_that_does_not_change_is_left_out() -> None:
     label = np.array([[1.0, 7.0], [3.0, 7.0], [NULL, 7.0]])
     score = np.array([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0]])
-    assert vector_metrics(label, score) == {"rows": 3.0, "nrmse": 1.0, "nmae": 1.0, "r2": 0.0}
+    expected = {"rows": 3.0, "nrmse": 1.0, "nmae": 1.0, "r2": 0.0, "xauc": 0.5}
+    assert vector_metrics(label, score) == expected
     assert vector_metrics(label[:, 1:], score[:, 1:]) == {"rows": 3.0}
