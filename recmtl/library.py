@@ -41,10 +41,10 @@ def score(
 ) -> "pd.DataFrame | Path":
     """Score rows as the log or examples have them.
 
-    A frame of N rows gives a frame of N rows with its index: keys, a float32 a task (a probability,
-    or a regression's value in the label's unit) and `model_version`. Parquet (a file, a folder or a
-    glob) gives the folder `out` of such files. `root` is as in `load`. Raises RecmtlError naming a
-    column that does not fit.
+    A frame of N rows gives a frame of N rows with its index: keys, a score a task (a probability or a
+    value in the label's unit, float32; an array of several) and `model_version`. Parquet (a file, a
+    folder or a glob) gives the folder `out` of such files. `root` is as in `load`. Raises RecmtlError
+    naming a column that does not fit.
     """
     from recmtl.scoring import score_files
 

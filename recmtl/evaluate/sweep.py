@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from recmtl.evaluate.comparison import Comparison, Rows, RunScores, champion
+from recmtl.evaluate.comparison import Comparison, Row, Rows, RunScores, champion
+from recmtl.heads import head_of
+from recmtl.heads.metric import METRICS
 from recmtl.learn.gates import GateSummary, gate_warnings
 from recmtl.learn.metrics import Part
 from recmtl.schema import Task
@@ -70,7 +72,12 @@ class Sweep:
         for part, scores in self.parts.items():
             lines = {line["task"]: line for line in scores.comparison.models}
             found += [
-                f"{task} has no verdict on {part}: its {line['rows']:,.0f} rows lack a class"
+                f"{task} has no verdict on {part}: {_why(self.tasks[task], line)}"
                 for task, line in lines.items() if line["verdict"] is None
             ]
         return found
+
+
+def _why(task: Task, line: Row) -> str:
+    head = head_of(task)
+    return f"its {line['rows']:,.0f} rows do not define {METRICS[head.headline].shown}"

@@ -1,6 +1,6 @@
 """Every type of task, a head each: the one place where a type says what it is.
 
-A type is named in `schema/tasks.py`, with the keys that it takes; its losses name it in
+A type is named in `schema/tasks.py`, with what it takes in a file; its losses name it in
 `schema/losses.py`. Everything else that depends on the type asks the task's head.
 """
 

@@ -32,7 +32,7 @@ class Weigher(nn.Module):
 class LearnedVariances(Weigher):
     """Σ weight · (c · e^−s · loss + s/2), s = log σ² a parameter of each task, 0 at first.
 
-    c is 1 for a binary task and ½ for a regression. The best s of a constant loss L is log(2·c·L): then
+    c is 1 for a likelihood and ½ for an error. The best s of a constant loss L is log(2·c·L): then
     the factor is 1 / (2·L), whatever the loss's scale.
 
     Reference: Kendall et al., Multi-Task Learning Using Uncertainty to Weigh Losses, CVPR 2018.

@@ -1,17 +1,34 @@
 """A task: which label it predicts, on which rows, as what."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from recmtl.schema.config import Config
 
 TaskType = Literal["binary", "regression", "multiclass", "multilabel", "ordinal", "watch_time"]
-OPTIONS: Mapping[str, tuple[str, ...]] = {  # keys that some types take, and no other
-    "classes": ("multiclass", "ordinal"), "log": ("regression",), "missing": ("multilabel",),
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What a type takes in a file: one label or a list, the least number of classes, keys of its own."""
+
+    one: bool = True
+    several: bool = False
+    classes: int = 0
+    keys: tuple[str, ...] = ()
+
+
+TYPES: Mapping[TaskType, Takes] = {
+    "binary": Takes(),
+    "regression": Takes(several=True, keys=("log",)),
+    "multiclass": Takes(classes=2, keys=("classes",)),
+    "multilabel": Takes(one=False, several=True, keys=("missing",)),
+    "ordinal": Takes(classes=3, keys=("classes",)),
+    "watch_time": Takes(),
 }
-SEVERAL = ("regression", "multilabel")  # types whose tasks may have a list of labels
 
 
 class Task(Config):
@@ -26,15 +43,14 @@ class Task(Config):
     type: TaskType = "binary"
     given: str | None = None
     product: tuple[str, ...] = Field(default=(), description="tasks whose product this task is")
+    # Files that do not name these keys keep their digest.
     classes: int | tuple[str | int, ...] | None = Field(
         default=None, description="how many (the label is 0, 1, …), or the label's values in their order",
-        exclude_if=lambda value: value is None,  # files that do not name it keep their digest
+        exclude_if=lambda value: value is None,
     )
-
     log: bool = Field(
         default=False, description="predict log1p of the label", exclude_if=lambda value: not value,
     )
-
     missing: Literal["unknown", "negative"] | None = Field(
         default=None, description="what a null among several labels means; without it, unknown",
         exclude_if=lambda value: value is None,
@@ -52,21 +68,36 @@ class Task(Config):
 
     @model_validator(mode="after")
     def _type_takes_it(self) -> "Task":
-        for key, types in OPTIONS.items():
-            if getattr(self, key) not in (None, False) and self.type not in types:
-                raise ValueError(f"{key}: a key of {' and '.join(types)} tasks, this one is {self.type}")
+        for key in dict.fromkeys(key for takes in TYPES.values() for key in takes.keys):
+            if getattr(self, key) not in (None, False) and key not in TYPES[self.type].keys:
+                types = " and ".join(name for name, takes in TYPES.items() if key in takes.keys)
+                raise ValueError(f"{key}: a key of {types} tasks, this one is {self.type}")
         return self
 
     @model_validator(mode="after")
     def _labels_are_as_many_as_it_takes(self) -> "Task":
-        if isinstance(self.label, str):
-            if self.type == "multilabel":
-                raise ValueError('label: a multilabel task has a list of them, e.g. ["like", "share"]')
-            return self
-        if self.type not in SEVERAL:
+        takes, one = TYPES[self.type], isinstance(self.label, str)
+        if one and not takes.one:
+            raise ValueError(f'label: type = {self.type!r} takes a list of them, e.g. ["like", "share"]')
+        if not one and not takes.several:
             raise ValueError(f"label: type = {self.type!r} takes one label, a name in quotes")
-        if len(set(self.label)) < max(2, len(self.label)):
+        if not one and len(set(self.label)) < max(2, len(self.label)):
             raise ValueError("label: a list names two labels or more, each once")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_are_told(self) -> "Task":
+        least = TYPES[self.type].classes
+        if self.class_count < least:
+            raise ValueError(
+                f"classes: type = {self.type!r} needs {least} or more: classes = 5 of a label from 0 to 4"
+                ', or its values in their order, classes = ["skip", "look", "like"]'
+            )
+        listed = self.classes if isinstance(self.classes, tuple) else ()
+        if len(set(listed)) < len(listed):
+            raise ValueError("classes: a value stands there twice")
+        if len({isinstance(value, str) for value in listed}) > 1:
+            raise ValueError("classes: texts or whole numbers, not both")
         return self
 
     @model_validator(mode="after")
@@ -77,22 +108,4 @@ class Task(Config):
             raise ValueError("a product lives on all rows: it takes no given")
         if len(self.product) == 1:
             raise ValueError("a product needs two tasks or more")
-        return self
-
-    @model_validator(mode="after")
-    def _classes_are_told(self) -> "Task":
-        if self.type not in OPTIONS["classes"]:
-            return self
-        if self.class_count < 2:
-            raise ValueError(
-                f"classes: type = {self.type!r} needs two or more: classes = 5 of a label from 0 to 4, "
-                'or its values in their order, classes = ["skip", "like"]'
-            )
-        if self.type == "ordinal" and self.class_count == 2:
-            raise ValueError("classes: two have no order: drop type and classes, the task is binary")
-        listed: tuple[Any, ...] = self.classes if isinstance(self.classes, tuple) else ()
-        if len(set(listed)) < len(listed):
-            raise ValueError("classes: a value stands there twice")
-        if len({type(value) for value in listed}) > 1:
-            raise ValueError("classes: texts or whole numbers, not both")
         return self

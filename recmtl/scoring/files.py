@@ -24,7 +24,7 @@ def score_files(
 ) -> Path:
     """Score Parquet files of any size into the folder `out`; `dt=…` folders are kept.
 
-    A score file has the keys that its input has, a float a task, `model_version` and, where the model
+    A score file has the keys that its input has, a column a task, `model_version` and, where the model
     reads rates, `rates_day`, and as many rows in the same order. Raises RecmtlError naming the file, and
     writes nothing then.
     """

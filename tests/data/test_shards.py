@@ -18,6 +18,7 @@ from recmtl.data.storage.rare import SHARE
 from recmtl.data.storage.rowfiles import Appender, Rows, describe, open_rows, take_lists
 from recmtl.data.storage.shuffle import shuffle
 from recmtl.errors import RecmtlError
+from recmtl.schema import Task
 
 N = 600
 FEATURES = {
@@ -188,6 +189,31 @@ def test_a_broken_product_is_refused_with_a_row(ingested: Callable[..., Any], tm
         RecmtlError, match=r"\[tasks\] ctcvr: 'bought' is 1 in 2 rows where 'click' is 0[\s\S]*row 40 of"
     ):
         write_shards(problem, examples, encoder, tmp_path / "shards", 1)
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [({"type": "ordinal", "classes": 3}, "'grade' is 3[\\s\\S]*from 0 to 2[\\s\\S]*row 43 of"),
+     ({"type": "multiclass", "classes": 2}, "'grade' is 2[\\s\\S]*0, 1 or null[\\s\\S]*row 42 of"),
+     ({"type": "binary"}, "'grade' is 2"), ({"type": "watch_time"}, "'grade' is -1[\\s\\S]*0 or more")],
+    ids=lambda case: case.get("type", "") if isinstance(case, dict) else "",
+)
+def test_a_label_that_its_task_does_not_take_is_refused_with_a_row(
+    ingested: Callable[..., Any], tmp_path: Path, task: dict[str, Any], words: str
+) -> None:
+    """As one made of events may be, which ingest takes as it is made."""
+    click, grade = np.arange(N) % 2, np.zeros(N)
+    grade[42:44] = [2, 3]
+    grade[60] = -1.0
+    sections = {**SECTIONS, "labels": {"click": "click", "grade": "grade"}}
+    sections["tasks"] = {"own": {"label": "grade", "type": "regression"}}
+    problem, examples = ingested(log(click=click, grade=grade), FEATURES, **sections)
+    own = Task.model_validate({"label": "grade", **task})
+    other = problem.model_copy(update={"tasks": {"own": own}})
+    encoder = Encoder.fit(problem, examples, 8)
+    with pytest.raises(RecmtlError, match=rf"\[tasks\] own: the label {words}"):
+        write_shards(other, examples, encoder, tmp_path / "shards", 1)
+    assert not (tmp_path / "shards").exists()
 
 
 def test_a_cut_file_is_an_error(made: tuple[Any, ...], tmp_path: Path) -> None:

@@ -76,17 +76,19 @@ def _checks(domain: Domain) -> Iterator[Check]:
 
 
 def _listed(log: Table, name: str, where: str, domain: Domain) -> Value:
-    """The place of a column's value among the listed ones; of a float NaN is null."""
-    kind, read = log.type_of(name, where), column(name, log.name)
+    """The place of a column's value among the listed ones, −1 for others; of a float NaN is null."""
+    kind = log.type_of(name, where)
+    read: exp.Expr = column(name, log.name)
     wanted = _FAMILIES[type(domain.values[0])]
     if family(kind) not in wanted:
         raise RecmtlError(f"the column {name!r} has type {kind}", where=where, expected=domain.expected)
+    checked: exp.Expr = exp.column("value")
+    if family(kind) == "float":
+        read, checked = (expression("values", "but_nan", value=value) for value in (read, checked))
     places = exp.Case()
     for place, value in enumerate(domain.values):
         places = places.when(exp.EQ(this=read.copy(), expression=exp.convert(value)), exp.convert(place))
-    checked: exp.Expr = exp.column("value")
-    if family(kind) == "float":
-        checked = expression("values", "but_nan", value=checked)
+    places = places.when(exp.not_(exp.Is(this=read.copy(), expression=exp.null())), exp.convert(-1))
     among = exp.In(this=checked, expressions=[exp.convert(value) for value in domain.values])
     check = Check(exp.not_(exp.paren(among)), "is no class", domain.expected)
     return Value(log.name, name, "DOUBLE", exp.cast(places, "DOUBLE", dialect="duckdb"), (check,))

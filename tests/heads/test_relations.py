@@ -1,0 +1,53 @@
+"""Tasks of every type side by side under every relation and sharing."""
+
+import pytest
+import torch
+
+from recmtl.heads import head_of
+from recmtl.learn.group import ALONE
+from recmtl.learn.optim import build_optimizers
+from recmtl.learn.settings import TrainConfig
+from recmtl.learn.step import Objective, make_step, parameters
+from recmtl.learn.tasks import statistics
+from recmtl.model import EmbeddingConfig, ModelConfig
+from recmtl.model.multitask import build_model
+from recmtl.model.relation import Relation
+from recmtl.model.sharing import Sharing
+from recmtl.seed import seed_everything
+from tests.heads.made_up import TASKS, batch_of
+from tests.model.made_up import LAYOUT
+from tests.model.made_up import TASKS as FUNNEL
+from tests.model.test_contract import NEEDED, kinds
+
+EVERY = {**FUNNEL, **TASKS}
+OF_ALL = {**dict.fromkeys(TASKS, 0.1), "ctr": 1.0, "cvr": 1.0, "ctcvr": 1.0}
+CASES = [("mmoe", relation) for relation in kinds(Relation)]
+CASES += [(sharing, "independent") for sharing in kinds(Sharing) if sharing != "mmoe"]
+
+
+@pytest.mark.parametrize(("sharing", "relation"), CASES)
+def test_all_types_learn_beside_each_other(sharing: str, relation: str) -> None:
+    model_config = ModelConfig.model_validate({
+        "sharing": {"kind": sharing, "hidden": [8, 6]}, "towers": {"hidden": [5]}, "loss": OF_ALL,
+        "relation": {"kind": relation, **NEEDED.get(relation, {})},
+    })
+    assert model_config.refusal(EVERY) is None
+    batch = batch_of(64)
+    labels = {name: label.numpy() for name, label in batch.labels.items()}
+    known = statistics(EVERY, labels, batch.weight.numpy())
+    seed_everything(3)
+    model = build_model(
+        model_config, EmbeddingConfig(width=4, init=0.5), LAYOUT, EVERY,
+        {name: (found.mean, found.std) for name, found in known.items()},
+    ).train()
+    objective = Objective(EVERY, model_config.loss, known)
+    config = TrainConfig.model_validate({"monitor": "auc_valid/ctr", "learning_rate": 0.02})
+    step = make_step(model, objective, build_optimizers(*parameters(model), config), config, ALONE)
+    totals = [float(objective.total(step(batch))) for _ in range(10)]
+    assert totals[-1] < totals[0]
+    with torch.no_grad():
+        scores = model.eval().scores(model(batch))
+    for name in OF_ALL:
+        columns = head_of(EVERY[name]).columns
+        assert scores[name].shape == ((64, columns) if columns else (64,))
+        assert torch.isfinite(scores[name]).all()
