@@ -140,9 +140,9 @@ def weighted_logistic(
 ) -> Tensor:
     """(−T·log σ(z) − n·log(1 − σ(z))) / T's mean on train, of times T. Shapes (B,), (B,) → (B,).
 
-    n is 1 where T is 0: the odds e^z are then Σ T / the rows that were not watched, the expected time
-    where few are (Covington et al., RecSys 2016). With `negatives = "every"` n is 1 in each row and e^z
-    the expected time itself. Raises RecmtlError where no row is a negative.
+    n is 1 in each row: the odds e^z are then the expected time. With `negatives = "unwatched"` n is 1
+    where T is 0, as in Covington et al., RecSys 2016, and e^z is Σ T / the rows that were not watched: about
+    the same where few are. Raises RecmtlError where no row is a negative.
     """
     assert isinstance(statistics.mean, tuple)
     mean, unwatched = statistics.mean

@@ -113,8 +113,8 @@ class WeightedLogistic(LossConfig):
     types = frozenset({"watch_time"})
 
     kind: Literal["weighted_logistic"] = "weighted_logistic"
-    negatives: Literal["unwatched", "every"] = Field(
-        default="unwatched", description="rows that are a negative of weight 1: those of time 0, or every"
+    negatives: Literal["every", "unwatched"] = Field(
+        default="every", description="rows that are a negative of weight 1: all, or those of time 0"
     )
 
 

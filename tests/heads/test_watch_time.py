@@ -19,7 +19,7 @@ TASK = Task(label="y", type="watch_time")
 TIMES = np.array([0.0, 0.0, 30.0, 0.0, 90.0, 0.0, 0.0, 0.0])
 Z = np.array([0.3, -2.0, 5.0, 4.0, -0.1, 30.0, -200.0, 200.0])
 KNOWN = statistics({"t": TASK}, {"y": TIMES}, np.ones(8))["t"]
-PAPER, EVERY = WeightedLogistic(), WeightedLogistic(negatives="every")
+PAPER, EVERY = WeightedLogistic(negatives="unwatched"), WeightedLogistic()
 each = pytest.mark.parametrize("options", [PAPER, EVERY], ids=lambda o: o.negatives)
 
 

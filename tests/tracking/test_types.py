@@ -63,7 +63,7 @@ stars    = {{ kind = "coral", weight = 0.5 }}
 spent    = {{ kind = "huber" }}
 both     = {{ kind = "absolute" }}
 social   = {{ kind = "zlpr" }}
-watch    = {{ kind = "weighted_logistic", negatives = "every" }}
+watch    = {{ kind = "weighted_logistic", negatives = "unwatched" }}
 ctr      = 1.0
 
 [train]
