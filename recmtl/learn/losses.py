@@ -141,8 +141,8 @@ def weighted_logistic(
     """(−T·log σ(z) − n·log(1 − σ(z))) / T's mean on train, of times T. Shapes (B,), (B,) → (B,).
 
     n is 1 in each row: the odds e^z are then the expected time. With `negatives = "unwatched"` n is 1
-    where T is 0, as in Covington et al., RecSys 2016, and e^z is Σ T / the rows that were not watched: about
-    the same where few are. Raises RecmtlError where no row is a negative.
+    where T is 0, as in Covington et al., RecSys 2016, and e^z is Σ T / the rows that were not watched:
+    about the same where few are. Raises RecmtlError where no row is a negative.
     """
     assert isinstance(statistics.mean, tuple)
     mean, unwatched = statistics.mean
