@@ -94,9 +94,21 @@ class Encoder:
             vocabulary = self.fitted.vocabularies[self.fitted.owner(slot.name)]
             if vocabulary.index is None:
                 out[:, into] = vocabulary.rows(values) + slot.first
+                continue
+            read = Read(vocabulary.index, values, slot.first + RESERVED, slot.first + NULL, into)
+            if pa.types.is_dictionary(values.type):
+                out[:, into] = _by_code(read, self.dtype)
             else:
-                first = slot.first + RESERVED
-                reads.append(Read(vocabulary.index, values, first, slot.first + NULL, into))
+                reads.append(read)
         if reads:
             look_up(reads, out)
         return out
+
+
+def _by_code(read: Read, dtype: np.dtype[np.signedinteger]) -> np.ndarray:
+    """(B,) rows of a column that is a dictionary: each of its words is looked up once."""
+    words, codes = read.values.dictionary, read.values.indices
+    rows = np.full((len(words) + 1, 1), read.missing, dtype)
+    look_up([read._replace(values=words, into=0)], rows[:-1])
+    found: np.ndarray = rows[codes.fill_null(len(words)).to_numpy(), 0]
+    return found

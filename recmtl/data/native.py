@@ -1,6 +1,6 @@
-"""The loops of `native.cpp` for Arrow columns and numpy arrays, where C++ is compiled; none needs torch.
+"""The loops in C++ for Arrow columns and numpy arrays, where it is compiled; none needs torch.
 
-Each caller has the plain way, in pandas or numpy, beside its call.
+Each caller has the plain way, in pandas, numpy or SQL, beside its call.
 """
 
 import ctypes
@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from recmtl.compiled import load
+
+SMALL = 1 << 16  # values whose index stays in a processor's cache
 
 
 class _Array(Structure):
@@ -53,7 +55,8 @@ class Index:
 
     def __init__(self, known: pa.Array) -> None:
         self._known = known if pa.types.is_string(known.type) else None  # compared at each look-up
-        room = len(known) + len(known) // 2 + 1
+        # In the cache room is cheap, and to find a value at once is not to guess wrongly where it is.
+        room = 4 * len(known) + 1 if len(known) < SMALL else len(known) + len(known) // 2 + 1
         self._entries = np.empty((room, 2), dtype=np.int64)
         self.pointer = pointer(_Index(self._entries.ctypes.data, room, _array(known)))
         _call("build_index", self.pointer, len(known))
@@ -129,6 +132,14 @@ def take_lists(values: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.n
     return out
 
 
+def md5(columns: Sequence[pa.Array]) -> np.ndarray:
+    """The first 48 bits, (B,) uint64, of the MD5 that `hash` of split.sql is; int64 or string columns."""
+    out = np.empty(len(columns[0]), dtype=np.uint64)
+    given = [_array(column) for column in columns]
+    _call("md5_48", (_Array * len(given))(*given), len(given), len(out), out)
+    return out
+
+
 def _array(array: pa.Array) -> _Array:
     """An int64, float64 or string column as Arrow lays it out."""
     valid, *others = (buffer.address if buffer is not None else None for buffer in array.buffers())
@@ -153,4 +164,4 @@ def _given(argument: Any) -> object:
 
 
 def _library() -> ctypes.CDLL | None:
-    return load("recmtl.data", "native")
+    return load("recmtl.data", "columns", "md5", "native")
