@@ -78,13 +78,13 @@ class Encoder:
         Raises RecmtlError naming the column that is missing, of another type, or has a value that
         does not fit, with its row.
         """
-        reader = Reader(table, self.fitted)
+        reader = Reader(table, self.fitted.features, self.columns)
         rows = self._rows([(slot, reader.ids(slot.name)) for slot in self.layout.slots], table.num_rows)
         lists = {}
         for slot in self.layout.lists:
             values, offsets = reader.lists(slot.name)
             lists[slot.name] = self._rows([(slot, values)], len(values))[:, 0], offsets
-        return Encoded(rows, reader.dense(), lists)
+        return Encoded(rows, reader.dense(self.layout.dense, self.fitted.scales), lists)
 
     def _rows(self, columns: Sequence[tuple[Slot, pa.Array]], size: int) -> np.ndarray:
         """Rows of the fused tables, (size, columns); all looked up in one pass where C++ is compiled."""

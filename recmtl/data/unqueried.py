@@ -32,11 +32,13 @@ def needs_no_sql(examples: Examples, split: Split, columns: Sequence[str]) -> bo
     )
 
 
-def read(examples: Examples, split: Split, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
+def read(
+    examples: Examples, split: Split, columns: Sequence[str], rows: int
+) -> Iterator[tuple[date | None, pa.Table]]:
     """The rows of all parts in the order day, file, row, at most `rows` a table, and those of none.
 
-    `columns` come with `_part`, null for rows of none; days that hold no other rows are passed over.
-    Raises RecmtlError where a file cannot be read.
+    Each table is of one day. Its `columns` come with `_part`, null for rows of none; days that hold no
+    other rows are passed over. Raises RecmtlError where a file cannot be read.
     """
     parts = Parts(split, [source["path"] for source in examples.manifest["sources"]],
                   examples.manifest["zone"])
@@ -47,7 +49,7 @@ def read(examples: Examples, split: Split, columns: Sequence[str], rows: int) ->
             for table in _tables(file, names, rows):
                 codes = parts.codes(table, day)
                 part = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes == NONE), list(PARTS))
-                yield table.select(columns).append_column(PART, part)
+                yield day, table.select(columns).append_column(PART, part)
 
 
 def _tables(file: str, names: Sequence[str], rows: int) -> Iterator[pa.Table]:

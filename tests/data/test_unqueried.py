@@ -81,14 +81,14 @@ def test_rows_and_parts_are_those_of_sql(name: str, examples: Examples) -> None:
     with closing(connect()) as db:
         batches = db.sql(examples.select_parts(split, COLUMNS)).to_arrow_reader(700)
         expected = whole(pa.Table.from_batches([batch]) for batch in batches)
-    tables = list(read(examples, split, COLUMNS, 700))
+    tables = [table for _, table in read(examples, split, COLUMNS, 700)]
     assert max(map(len, tables)) == 700
     assert whole(iter(tables)) == expected
     assert {row[0] for row in expected} == {"train", "valid", "test"}
 
 
 def test_days_without_rows_of_a_part_are_passed_over(examples: Examples) -> None:
-    rows = {name: sum(map(len, read(examples, split_of(name), COLUMNS, 5000)))
+    rows = {name: sum(len(table) for _, table in read(examples, split_of(name), COLUMNS, 5000))
             for name in ("days", "days with ends", "times with ends")}
     assert rows["days"] == N
     assert rows["days with ends"] == sum(

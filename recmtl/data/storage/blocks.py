@@ -61,7 +61,7 @@ class Blocks:
         """The rows of all parts: with rates a day at a time, so that no sort is larger than a day."""
         examples, split, columns = self._examples, self._problem.data.split, self._columns()
         if needs_no_sql(examples, split, columns):
-            yield from read(examples, split, columns, BLOCK_ROWS)
+            yield from (table for _, table in read(examples, split, columns, BLOCK_ROWS))
             return
         steps = [[day] for day in examples.days] if examples.rated(columns) else [None]
         for days in steps:
