@@ -50,7 +50,7 @@ inline i64 place_of(Counter& counter, const Array& array, i64 row, u64 key, i64 
       return entry.place;
   }
   const i64 place = append(counter, array, row);
-  if (place >= 0) index.entries[slot] = {key, place};
+  if (place >= 0) index.entries[slot] = {key, std::int32_t(place)};
   return place;
 }
 

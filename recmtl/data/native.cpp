@@ -40,11 +40,11 @@ inline bool same(Word a, Word b) {
   return load(a.bytes + a.size - 8, 8) == load(b.bytes + b.size - 8, 8);
 }
 
-// An entry of an open-addressing table of distinct values: an id, or a string's hash, and its place among
-// them; −1 is free.
-struct Entry {
+// An entry of an open-addressing table of distinct values, of which there are less than 2^31: an id, or a
+// string's hash, and its place among them; −1 is free. A table of ten million takes 60 MB less so packed.
+struct __attribute__((packed)) Entry {
   u64 key;
-  i64 place;
+  std::int32_t place;
 };
 
 struct Index {
@@ -76,7 +76,7 @@ void build(const Index& index, i64 size) {
     for (i64 n = 0; n < count; ++n) {
       i64 slot = at[n];
       while (index.entries[slot].place >= 0) slot = slot + 1 == index.room ? 0 : slot + 1;
-      index.entries[slot] = {keys[n], first + n};
+      index.entries[slot] = {keys[n], std::int32_t(first + n)};
     }
   }
 }

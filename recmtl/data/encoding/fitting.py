@@ -96,7 +96,7 @@ class Fitter:
         """0 where a feature has no value on train; a vocabulary of its own tells without a look."""
         own = self.vocabularies.get(name)
         if isinstance(own, Vocabulary) and users == 1:
-            return int(own.table.num_rows)
+            return len(own)
         counted = self._counts.known
         return min(counted[c] if c in counted else self._rows.known(c) for c in source)
 
