@@ -24,7 +24,9 @@ _IDS = ("BIGINT", "INTEGER", "VARCHAR")  # whose text is the same for everyone
 
 def needs_no_sql(examples: Examples, split: Split, columns: Sequence[str]) -> bool:
     """Whether `read` gives these columns, and the part of each row."""
-    if examples.rated(columns) or (isinstance(split, TimeSplit) and not examples.dated):
+    if not set(columns) <= set(examples.manifest["columns"]):  # others are joined, or told by folders
+        return False
+    if isinstance(split, TimeSplit) and not examples.dated:
         return False
     hashed = split.hash if isinstance(split, HashSplit) else ()
     return (native.compiled() or not hashes(split)) and all(
