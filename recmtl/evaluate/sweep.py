@@ -20,12 +20,13 @@ class PartScores:
 
 @dataclass(frozen=True)
 class RunHistory:
-    """How one run went: its metrics after each epoch, and part → task → gate."""
+    """How one run went: its metrics after each epoch, part → task → gate, and its model."""
 
     model: str
     seed: int
     epochs: Sequence[Mapping[str, float]] = ()
     gates: Mapping[Part, Mapping[str, GateSummary]] = field(default_factory=dict)
+    drawing: str | None = None  # an SVG of the model
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from recmtl.evaluate.gates import gate_table
 from recmtl.folder import digest, read_manifest
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.gates import GateSummary
-from recmtl.run import Run
+from recmtl.run import DRAWING, Run
 from recmtl.tracking.client import TrackedRun, Tracker
 from recmtl.tracking.notes import NOTE, run_note
 from recmtl.tracking.registry import Version, log_model, promote, register
@@ -43,9 +43,11 @@ def start(tracker: Tracker, run: Run, data: str) -> TrackedRun:
 
 @contextmanager
 def listening(tracker: Tracker, run: Run, data: str) -> Iterator[Callable[[Epoch], None]]:
-    """A function for `train_run` that sends each epoch; the run ends as the block does."""
+    """A function for `train_run` that sends each epoch; the run ends with the block, and its drawing."""
     with start(tracker, run, data) as tracked:
         yield lambda epoch: log_epoch(tracked, epoch)
+        if (run.folder / DRAWING).exists():
+            tracked.artifact(run.folder / DRAWING)
 
 
 def log_epoch(tracked: TrackedRun, epoch: Epoch) -> None:
