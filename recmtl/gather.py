@@ -24,6 +24,7 @@ def gather(experiment: Experiment, runs: Sequence[Run], prepared: Prepared, fold
         name=experiment.name,
         tasks=experiment.tasks,
         monitor=experiment.train.monitor,
+        metrics=experiment.train.metrics,
         parts={
             part: _part(experiment, runs, prepared.shards / part, part, where)
             for part, where in folders.items()
@@ -56,7 +57,8 @@ def _part(
         )
         for run, folder in zip(runs, folders, strict=True)
     ]
-    return PartScores(rows, scores, compare(experiment.tasks, rows, scores, part))
+    compared = compare(experiment.tasks, rows, scores, part, own=experiment.train.metrics)
+    return PartScores(rows, scores, compared)
 
 
 def _drawing(run: Run) -> str | None:

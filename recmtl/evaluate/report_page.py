@@ -107,6 +107,7 @@ def _task(page: Page, sweep: Sweep, name: str) -> None:
     page.text(_meaning(task))
     metric = headline(task)
     others = ["logloss", "pcoc"] if task.type == "binary" else ["mae", "r2"]
+    others += [own.kind for own in sweep.metrics if own.type == task.type]
     columns = ["model", "", SHOWN[metric], "± seeds", "95 % interval", "difference",
                "its 95 % interval", "verdict", *(SHOWN.get(m, m) for m in others)]
     for part in sweep.parts:

@@ -73,7 +73,8 @@ def log_evaluation(
     for run in runs:
         lines = [r for r in report["runs"] if (r["model"], r["seed"]) == (run.model, run.seed)]
         with start(tracker, run, data) as tracked:
-            tracked.metrics(_final_metrics(lines), _kept_epoch(run))
+            own = [metric.kind for metric in run.experiment.train.metrics]
+            tracked.metrics(_final_metrics(lines, own), _kept_epoch(run))
             tracked.table(by_task(lines), "per_task.json")
             tracked.tags({NOTE: run_note(report, lines)})
             tracked.artifact(folder / "report.html", "report")
@@ -97,9 +98,9 @@ def promote_run(tracker: Tracker, run: Run, data: str) -> Version:
     return version
 
 
-def _final_metrics(lines: list[dict[str, Any]]) -> dict[str, float]:
+def _final_metrics(lines: list[dict[str, Any]], own: Sequence[str]) -> dict[str, float]:
     """Of the kept weights: all on test; on valid the headline, as its curve ends at another epoch."""
-    wanted = {"test": ("{}_test/{}", SHOWN), "valid": ("kept_{}/{}", KEPT)}
+    wanted = {"test": ("{}_test/{}", (*SHOWN, *own)), "valid": ("kept_{}/{}", KEPT)}
     return {
         wanted[line["part"]][0].format(metric, line["task"]): float(f"{line[metric]:.6g}")
         for line in lines for metric in wanted[line["part"]][1] if line.get(metric) is not None

@@ -10,7 +10,7 @@ from recmtl.data.encoding import canonical
 from recmtl.data.encoding.lookup import cross, id_type, last_of
 from recmtl.data.encoding.statistics import Scale, Scaled, fill, scales_of
 from recmtl.errors import RecmtlError, nearest
-from recmtl.schema import Bag, Count, Cross, Feature, History, Numeric, Rate, Vector
+from recmtl.schema import Bag, Computed, Count, Cross, Feature, History, Numeric, Rate, Vector
 from recmtl.schema.features import inputs_of
 
 T = TypeVar("T")
@@ -62,6 +62,8 @@ class Reader:
             feature = self._features[name]
             if isinstance(feature, Vector):
                 out[:, begin : begin + width] = self._vectors(name, feature)
+            elif isinstance(feature, Computed):
+                out[:, begin : begin + width] = self._computed(name, feature)
             else:
                 numbers += self._numbers(name, feature, begin, scales)
             begin += width
@@ -75,6 +77,24 @@ class Reader:
     def numbers(self, column: str) -> pa.Array:
         """(B,) float64."""
         return self._checked(column, canonical.numbers)
+
+    def _computed(self, name: str, feature: Computed) -> np.ndarray:
+        read = {
+            c: self.numbers(c).fill_null(np.nan).to_numpy(zero_copy_only=False)
+            for c in inputs_of(name, feature)
+        }
+        where = f"[features] {name}, a plug-in's {feature.kind!r}"
+        try:
+            found = np.asarray(feature.compute(read), dtype=np.float32)
+        except Exception as error:  # whatever a plug-in's code does
+            raise RecmtlError(f"{type(error).__name__}: {error}", where=where) from error
+        if found.shape != (self._table.num_rows, feature.size) or not np.isfinite(found).all():
+            raise RecmtlError(
+                "what it computes does not fit", where=where,
+                expected=f"finite numbers ({self._table.num_rows}, {feature.size})",
+                found=f"{found.shape}, {int((~np.isfinite(found)).sum())} of them not finite",
+            )
+        return found
 
     def _numbers(
         self, name: str, feature: Feature, begin: int, scales: Mapping[str, Scale]
