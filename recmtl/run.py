@@ -161,9 +161,8 @@ class _Training:
             listen(epoch)
 
         with write_folder(run.folder, manifest) as folder:
-            model, predictions = self.train(heard, progress)
+            model, predictions = self.train(heard, progress, folder)
             manifest["parameters"] = parameter_count(model)
-            (folder / DRAWING).write_text(draw(model, run.model))
             save_predictions(predictions, folder, "valid", run.title)
             del model  # its weights are in the file that the bundle is made from
             give_freed_memory_back()
@@ -171,12 +170,17 @@ class _Training:
         shutil.rmtree(run.checkpoints)
 
     def train(
-        self, listen: Callable[[Epoch], None], progress: Progress
+        self, listen: Callable[[Epoch], None], progress: Progress, folder: Path | None = None
     ) -> tuple[MultiTask, Predictions]:
-        """The model with its best weights, and what it predicts on valid; all of a group do this."""
+        """The model with its best weights, and what it predicts on valid; all of a group do this.
+
+        The model is drawn into the `folder` before it is trained: a part that cannot be says so at once.
+        """
         run, group, settings = self.run, self.group, self.run.experiment.train
         train, valid = (Shards.open(self.prepared.shards / part) for part in ("train", "valid"))
         model, objective = _model(run, train, self._make_tables())
+        if folder:
+            (folder / DRAWING).write_text(draw(model, run.model))
         model.to(self.device)
         if not group.first:
             seed_everything(run.seed, "dropout", group.rank)  # each drops other units of other rows

@@ -223,5 +223,4 @@ def _drawings(page: Page, sweep: Sweep) -> None:
     page.text("What leads to each task, with sizes and parameters: from features to tables, networks, "
               "gates and towers.")
     for model in (m for m in sweep.models if m in first):
-        page.heading(model, level=3)
         page.drawing(first[model], f"{model}: from features to tasks")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from xml.etree import ElementTree
 
 import torch
 
@@ -18,6 +19,7 @@ from recmtl.learn.settings import TrainConfig
 from recmtl.learn.step import Objective, make_step, parameters
 from recmtl.learn.tasks import TaskStatistics, statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
+from recmtl.model.drawing import draw
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.model.relation import Relation
 from recmtl.model.sharing import Sharing
@@ -182,9 +184,16 @@ def a_batch_of_one_row_is_scored_as_in_a_larger_one(config: ModelConfig) -> None
         torch.testing.assert_close(model(alone).raw[task], raw[3:4])
 
 
+def it_is_drawn_with_every_task(config: ModelConfig) -> None:
+    model = made(config)
+    drawing = ElementTree.fromstring(draw(model, "a model"))
+    assert set(model.scores(model(make_batch(3)))) <= {text.text for text in drawing.iter()}
+
+
 CHECKS: Sequence[Check] = (
     shapes_and_reported_tasks, gradients_reach_every_parameter, a_permuted_batch_has_permuted_outputs,
     saved_and_loaded_gives_equal_outputs, it_trains_in_fp32_and_scores_rows_without_labels,
     it_trains_in_bf16_and_scores_rows_without_labels,
     the_loops_give_what_torch_gives_in_double_precision, a_batch_of_one_row_is_scored_as_in_a_larger_one,
+    it_is_drawn_with_every_task,
 )
