@@ -44,8 +44,8 @@ class Package:
 class Plugged:
     """Beside a union of classes in an annotation: a `kind` of none of them is looked for in packages.
 
-    A class that is found must be of `base`, concrete, and of the kind that its entry point says. Names
-    in `reserved` are taken like those of the union's classes, among which `base` may stand for the rest.
+    A class that is found must be of `base`, concrete, and of the kind that its entry point says. `base`
+    may stand in the union for what is found; `reserved` are names of what recmtl has without a class.
     """
 
     group: str
@@ -56,7 +56,7 @@ class Plugged:
         self, union: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         own = [each for each in classes_of(union) if each is not self.base]
-        taken = {str(each.model_fields["kind"].default) for each in own} | {*self.reserved}
+        kinds = {str(each.model_fields["kind"].default) for each in own}
 
         def validated(value: Any, inner: Callable[[Any], Any]) -> Any:
             if isinstance(value, self.base) and type(value) not in own:
@@ -64,11 +64,14 @@ class Plugged:
             kind = value.get("kind") if isinstance(value, Mapping) else None
             if not isinstance(kind, str):
                 return inner(value)
-            self._refuse_clashes(kind, taken)
+            self._refuse_clashes(kind, kinds)
             if kind in _found(self.group):
                 return _made(self._loaded(kind), value)
-            if kind not in taken:
-                raise ValueError(f"no kind {kind!r}; {nearest(kind, {*taken, *_found(self.group)})}")
+            if kind in self.reserved:
+                raise ValueError(f"{kind!r} is recmtl's own, and there without being named")
+            if kind not in kinds:
+                known = {*kinds, *_found(self.group)}
+                raise ValueError(f"no kind {kind!r}; {nearest(kind, known)}")
             return inner(value)
 
         def dumped(
@@ -85,9 +88,9 @@ class Plugged:
             )
         )
 
-    def _refuse_clashes(self, kind: str, taken: set[str]) -> None:
+    def _refuse_clashes(self, kind: str, kinds: set[str]) -> None:
         points = _found(self.group).get(kind, ())
-        if points and kind in taken:
+        if points and kind in {*kinds, *self.reserved}:
             raise ValueError(f"{_where(points[0])}: the name {kind!r} is recmtl's own; {_RENAME}")
         if len(points) > 1:
             raise ValueError(f"{' and '.join(map(_where, points))} have one name; uninstall one of them")

@@ -350,6 +350,24 @@ def test_a_relation_and_a_kind_of_feature_go_from_log_to_scores(
     assert ">shifted<" in (folder / "model.svg").read_text()
 
 
+@pytest.mark.parametrize(("kind", "said"), [
+    ("auc", "'auc' is recmtl's own, and there without being named"),
+    ("brier", r"no kind 'brier'; did you mean 'broken'\?"),
+])
+def test_a_metric_of_no_package_is_refused(
+    finished: Path, install: Install, kind: str, said: str
+) -> None:
+    install("shop-rest==1.0", {"shop_rest.py": REST}, RESTS)
+    train = {**shop(finished)["train"], "metrics": [{"kind": kind}]}
+    with pytest.raises(RecmtlError, match=rf"train\.metrics\.0: {said}"):
+        Experiment.parse(shop(finished, train=train), finished)
+    twice = [{"kind": "broken"}] * 2
+    for metrics, wrong in (([{}], r"train\.metrics\.0"), (twice, "stands there twice")):
+        train = {**shop(finished)["train"], "metrics": metrics}
+        with pytest.raises(RecmtlError, match=wrong):
+            Experiment.parse(shop(finished, train=train), finished)
+
+
 def test_what_a_plug_in_computes_is_checked(finished: Path, install: Install) -> None:
     install("shop-rest==1.0", {"shop_rest.py": REST}, RESTS)
     wild = TypeAdapter(Feature).validate_python({"kind": "wild", "of": ["price"]})
