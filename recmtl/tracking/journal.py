@@ -46,8 +46,7 @@ def listening(tracker: Tracker, run: Run, data: str) -> Iterator[Callable[[Epoch
     """A function for `train_run` that sends each epoch; the run ends with the block, and its drawing."""
     with start(tracker, run, data) as tracked:
         yield lambda epoch: log_epoch(tracked, epoch)
-        if (run.folder / DRAWING).exists():
-            tracked.artifact(run.folder / DRAWING)
+        _log_drawing(tracked, run)
 
 
 def log_epoch(tracked: TrackedRun, epoch: Epoch) -> None:
@@ -79,6 +78,7 @@ def log_evaluation(
             tracked.tags({NOTE: run_note(report, lines)})
             tracked.artifact(folder / "report.html", "report")
             _log_gates(tracked, run, folder)
+            _log_drawing(tracked, run)
         pages[run.title] = tracked.url
     return pages
 
@@ -126,6 +126,12 @@ def _log_gates(tracked: TrackedRun, run: Run, folder: Path) -> None:
             rows += [_gate_line(part, line) for line in gate_table(gates)]
     if rows:
         tracked.table(rows, "gates.json")
+
+
+def _log_drawing(tracked: TrackedRun, run: Run) -> None:
+    """Of a run that was trained; again with an evaluation, as training may not have been tracked."""
+    if (run.folder / DRAWING).exists():
+        tracked.artifact(run.folder / DRAWING)
 
 
 def _gate_line(part: str, line: Mapping[str, Any]) -> dict[str, Any]:
