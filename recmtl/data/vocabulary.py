@@ -7,14 +7,17 @@ a null row, so that its count can grow.
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recmtl.data import native
 from recmtl.errors import RecmtlError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PADDING, NULL, UNKNOWN, RESERVED = 0, 1, 2, 3
 COUNTS = ("value", "count", "first_day", "last_day")
@@ -97,7 +100,9 @@ class Vocabulary:
 
     @cached_property
     def _ids(self) -> "pd.Index[int]":
-        # pandas hashes int64 as it is: exact on all 64 bits, and 10 times np.searchsorted
+        import pandas as pd  # 25 MB that are needed without a compiler alone
+
+        # It hashes int64 as it is: exact on all 64 bits, and 10 times np.searchsorted
         index: pd.Index[int] = pd.Index(self._known["value"].to_numpy(), dtype="int64")
         assert index.is_unique  # makes its table now: cores that look up at once would see half of it
         return index
