@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recmtl.evaluate.comparison import WORSE, headline_of
-from recmtl.heads.metric import METRICS
+from recmtl.schema.metrics import METRICS
 
 Line = Mapping[str, Any]
 

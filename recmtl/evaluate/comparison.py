@@ -13,15 +13,14 @@ import numpy as np
 from recmtl.errors import RecmtlError
 from recmtl.evaluate.significance import Bootstrap, Estimate, estimate, paired_bootstrap
 from recmtl.heads import head_of
-from recmtl.heads.metric import METRICS
 from recmtl.learn.metrics import Part, task_metrics
 from recmtl.learn.tasks import label_space
 from recmtl.schema import Task
+from recmtl.schema.metrics import COUNTS, METRICS, MetricConfig, is_higher_better
 
 Row = dict[str, Any]  # a line of a table: column → number, word or None
 
 BEST, TIED, WORSE = "best", "tied with best", "worse"
-MEASURED = (*METRICS, "rows", "positives", "base_rate")
 NORMAL = 1.959964  # the .975 quantile of a normal
 
 
@@ -70,33 +69,40 @@ def compare(
     runs: Sequence[RunScores],
     part: Part,
     *,
+    own: Sequence[MetricConfig] = (),
     replicates: int = 400,
 ) -> Comparison:
-    """Measure every run on every task that it scores. Raises RecmtlError on a NaN score."""
+    """Measure every run on every task that it scores; `own` are metrics of plug-ins.
+
+    Raises RecmtlError on a NaN score.
+    """
     comparison = Comparison(part, [], [])
-    measured = [task_metrics(tasks, rows.labels, run.scores, part) for run in runs]
+    measured = [task_metrics(tasks, rows.labels, run.scores, part, own) for run in runs]
+    metrics = (*METRICS, *COUNTS, *(metric.kind for metric in own))
     for name, task in tasks.items():
         scored = [i for i, run in enumerate(runs) if name in run.scores]
-        lines = [_line(name, runs[i], measured[i], part) for i in scored]
+        lines = [_line(name, runs[i], measured[i], part, metrics) for i in scored]
         if lines:
             headline = head_of(task).headline
             defined = lines[0][headline] is not None
             scores = [runs[i].scores[name] for i in scored]
             boots = _bootstrap(task, rows, scores, replicates) if defined else None
-            models = _judge(lines, boots, headline)
+            models = _judge(lines, boots, headline, metrics)
             comparison.runs.extend(lines)
             comparison.models.extend(models)
     return comparison
 
 
-def champion(comparison: Comparison, monitor: str) -> tuple[str, int]:
-    """Model and seed of the winner by `monitor`, such as `auc_valid/ctcvr`.
+def champion(
+    comparison: Comparison, monitor: str, own: Sequence[MetricConfig] = ()
+) -> tuple[str, int]:
+    """Model and seed of the winner by `monitor`, such as `auc_valid/ctcvr`; `own`: as in `compare`.
 
     The model with the best mean over seeds, and its best seed; equal values go to the first listed.
     Raises RecmtlError where no run has the metric.
     """
     column, _, task = monitor.partition(f"_{comparison.part}/")
-    sign = -1.0 if METRICS[column].lower else 1.0
+    sign = 1.0 if is_higher_better(column, own) else -1.0
 
     def first(lines: list[Row]) -> Row:
         able = [line for line in lines if line["task"] == task and line.get(column) is not None]
@@ -109,8 +115,10 @@ def champion(comparison: Comparison, monitor: str) -> tuple[str, int]:
     return model, first([line for line in comparison.runs if line["model"] == model])["seed"]
 
 
-def _line(task: str, run: RunScores, measured: Mapping[str, float], part: Part) -> Row:
-    metrics = {m: measured.get(f"{m}_{part}/{task}") for m in MEASURED}
+def _line(
+    task: str, run: RunScores, measured: Mapping[str, float], part: Part, names: Sequence[str]
+) -> Row:
+    metrics = {m: measured.get(f"{m}_{part}/{task}") for m in names}
     kind = run.kinds.get(task, "trained")
     return {"task": task, "model": run.model, "seed": run.seed, "kind": kind, **metrics}
 
@@ -125,12 +133,14 @@ def _bootstrap(task: Task, rows: Rows, scores: Sequence[np.ndarray], replicates:
     )
 
 
-def _judge(lines: list[Row], boots: Bootstrap | None, metric: str) -> list[Row]:
+def _judge(
+    lines: list[Row], boots: Bootstrap | None, metric: str, names: Sequence[str]
+) -> list[Row]:
     """Add intervals and verdicts to the lines of one task's runs; return a line a model."""
     seeds: dict[str, list[int]] = {}
     for i, line in enumerate(lines):
         seeds.setdefault(line["model"], []).append(i)
-    models = [_mean([lines[i] for i in own], metric) for own in seeds.values()]
+    models = [_mean([lines[i] for i in own], metric, names) for own in seeds.values()]
     for line in (*lines, *models):
         line.update(dict.fromkeys((*_JUDGED, f"{metric}_low", f"{metric}_high")))
     if boots is None:
@@ -185,10 +195,10 @@ def _interval(metric: str, found: Estimate) -> Row:
     return {f"{metric}_low": found.low, f"{metric}_high": found.high}
 
 
-def _mean(lines: list[Row], metric: str) -> Row:
+def _mean(lines: list[Row], metric: str, names: Sequence[str]) -> Row:
     """One line for a model's runs on a task."""
     mean: Row = {k: lines[0][k] for k in ("task", "model", "kind")} | {"seeds": len(lines)}
-    for column in MEASURED:
+    for column in names:
         values = [line[column] for line in lines if line[column] is not None]
         mean[column] = float(np.mean(values)) if values else None
     values = [line[metric] for line in lines if line[metric] is not None]

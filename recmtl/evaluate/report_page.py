@@ -1,4 +1,4 @@
-"""A sweep in, the HTML of its report out: the winner, each task, curves, calibration, gates."""
+"""A sweep in, the HTML of its report out: the winner, each task, curves, calibration, gates, models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,10 +7,10 @@ from recmtl.evaluate.comparison import BEST, TIED, WORSE, Row
 from recmtl.evaluate.gates import gate_heat_map, gate_table
 from recmtl.evaluate.sweep import Sweep
 from recmtl.heads import head_of
-from recmtl.heads.metric import METRICS
 from recmtl.learn.metrics import Part
 from recmtl.page import Cell, Page, Tone, intervals, lines
 from recmtl.schema import Task
+from recmtl.schema.metrics import METRICS, shown
 
 TONES: Mapping[str, Tone] = {BEST: "good", TIED: "even", WORSE: "bad"}
 PARTS = {"valid": "Validation (chooses the champion)", "test": "Test (only reports)"}
@@ -26,6 +26,7 @@ def report_page(sweep: Sweep, calibration: Sequence[Mapping[str, Any]]) -> str:
     _curves(page, sweep)
     _calibration(page, sweep, calibration)
     _gates(page, sweep)
+    _drawings(page, sweep)
     return page.html()
 
 
@@ -41,7 +42,7 @@ def _lead(sweep: Sweep) -> str:
         if (line["task"], line["model"]) == (task, model)
     )
     return (
-        f"Champion: {model} (seed {seed}), {METRICS[metric].shown} {value:.4f} "
+        f"Champion: {model} (seed {seed}), {shown(metric)} {value:.4f} "
         f"for {task} on validation. {size}"
     )
 
@@ -62,7 +63,7 @@ def _glance(page: Page, sweep: Sweep) -> None:
     for name, task in sweep.tasks.items():
         metric = head_of(task).headline
         for part in sweep.parts:
-            columns.append(f"{name} {METRICS[metric].shown}, {part}")
+            columns.append(f"{name} {shown(metric)}, {part}")
             found = _find(sweep, part, name)
             for model, row in cells.items():
                 row.append(_glance_cell(found.get(model), metric))
@@ -95,9 +96,8 @@ def _interval_figure(page: Page, sweep: Sweep, metric: str) -> None:
             panels[name] = panel
             best[name] = next(line[metric] for _, line in found if line["verdict"] == BEST)
     if panels:
-        shown = METRICS[metric].shown
-        page.figure(intervals(panels, shown, best),
-                    f"{shown} on {sweep.reported} with 95 % intervals; the line marks the "
+        page.figure(intervals(panels, shown(metric), best),
+                    f"{shown(metric)} on {sweep.reported} with 95 % intervals; the line marks the "
                     "best. Models are measured on the same rows, so that even overlapping intervals "
                     "may differ: the tables below test the differences.")
 
@@ -106,9 +106,10 @@ def _task(page: Page, sweep: Sweep, name: str) -> None:
     task = sweep.tasks[name]
     page.heading(f"Task {name}")
     page.text(_meaning(task))
-    metric, others = head_of(task).headline, head_of(task).beside
-    columns = ["model", "", METRICS[metric].shown, "± seeds", "95 % interval", "difference",
-               "its 95 % interval", "verdict", *(METRICS[m].shown for m in others)]
+    metric, others = head_of(task).headline, [*head_of(task).beside]
+    others += [own.kind for own in sweep.metrics if own.measures(task)]
+    columns = ["model", "", shown(metric), "± seeds", "95 % interval", "difference",
+               "its 95 % interval", "verdict", *map(shown, others)]
     for part in sweep.parts:
         found = _find(sweep, part, name)
         if not found:
@@ -174,7 +175,7 @@ def _curves(page: Page, sweep: Sweep) -> None:
             if points:
                 panel[model] = ([p[0] for p in points], [p[1] for p in points])
         if panel:
-            panels[f"{name} ({METRICS[headline].shown})"] = panel
+            panels[f"{name} ({shown(headline)})"] = panel
     if panels:
         page.heading("Learning curves")
         page.figure(lines(panels, ("epoch", "on validation")), "Each model's first seed.")
@@ -213,3 +214,14 @@ def _gates(page: Page, sweep: Sweep) -> None:
         page.table(list(table[0]), [
             [f"{v:.3f}" if isinstance(v, float) else v for v in line.values()] for line in table
         ])
+
+
+def _drawings(page: Page, sweep: Sweep) -> None:
+    first = {h.model: h.drawing for h in reversed(sweep.histories) if h.drawing is not None}
+    if not first:
+        return
+    page.heading("Models")
+    page.text("What leads to each task, with sizes and parameters: from features to tables, networks, "
+              "gates and towers.")
+    for model in (m for m in sweep.models if m in first):
+        page.drawing(first[model], f"{model}: from features to tasks")

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from recmtl.evaluate.comparison import Comparison, Row, Rows, RunScores, champion
 from recmtl.heads import head_of
-from recmtl.heads.metric import METRICS
 from recmtl.learn.gates import GateSummary, gate_warnings
 from recmtl.learn.metrics import Part
 from recmtl.schema import Task
+from recmtl.schema.metrics import METRICS, MetricConfig
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,13 @@ class PartScores:
 
 @dataclass(frozen=True)
 class RunHistory:
-    """How one run went: its metrics after each epoch, and part → task → gate."""
+    """How one run went: its metrics after each epoch, part → task → gate, and its model."""
 
     model: str
     seed: int
     epochs: Sequence[Mapping[str, float]] = ()
     gates: Mapping[Part, Mapping[str, GateSummary]] = field(default_factory=dict)
+    drawing: str | None = None  # an SVG of the model
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,13 @@ class Sweep:
     monitor: str
     parts: Mapping[Part, PartScores]
     histories: Sequence[RunHistory] = ()
+    metrics: Sequence[MetricConfig] = ()  # of plug-ins
 
     @property
     def champion(self) -> tuple[str, int] | None:
         """Model and seed that win on valid; None without a valid part."""
         valid = self.parts.get("valid")
-        return champion(valid.comparison, self.monitor) if valid else None
+        return champion(valid.comparison, self.monitor, self.metrics) if valid else None
 
     @property
     def reported(self) -> Part:

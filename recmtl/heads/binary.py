@@ -16,6 +16,7 @@ class Binary(Head):
     beside = ("logloss", "pcoc")
     wanted = "0 and 1"
     says = "Probability of"
+    formula = "P({})"
     calibrated = True
 
     @property

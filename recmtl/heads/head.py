@@ -64,6 +64,7 @@ class Head(ABC):
 
     wanted: ClassVar[str] = "numbers"  # what there must be among its labels on train
     says: ClassVar[str] = "Expected"  # what its score is of its label
+    formula: ClassVar[str] = "E[{}]"  # the same in signs
     calibrated: ClassVar[bool] = False  # whether its score is the probability that its label is 1
 
     def __init__(self, task: Task) -> None:

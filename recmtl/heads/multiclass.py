@@ -17,6 +17,7 @@ class Multiclass(Head):
 
     headline = "logloss"
     says = "Probability of each class of"
+    formula = "P({})"
     wanted = "two classes or more"
 
     @property

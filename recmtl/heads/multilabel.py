@@ -19,6 +19,7 @@ class Multilabel(Head):
     headline = "auc"
     beside = ("auc_weighted", "logloss", "logloss_weighted")
     says = "Probability of each of"
+    formula = "P({})"
     wanted = "0 and 1"
 
     @property

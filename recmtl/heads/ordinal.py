@@ -24,6 +24,7 @@ class Ordinal(Head):
     headline = "mae"
     beside = ("accuracy", "kappa", "logloss")
     says = "Probability of each class of"
+    formula = "P({})"
     wanted = "two classes or more"
 
     @property

@@ -25,6 +25,7 @@ from recmtl.schema.losses import (
     Focal,
     Huber,
     LossConfig,
+    OwnLoss,
     Softmax,
     WeightedLogistic,
     loss_of,
@@ -190,6 +191,13 @@ LOSSES: Mapping[str, LossFunction] = {
 }
 
 
+def row_losses(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
+    """The loss of each row (B,), or of its columns (B, C): a kind's function, or a plug-in's own."""
+    if isinstance(options, OwnLoss):
+        return options.rows(raw, label, _constant(statistics.mean, raw), _constant(statistics.std, raw))
+    return LOSSES[options.kind](raw, label, statistics, options)
+
+
 def task_loss(
     task: Task, raw: Tensor, batch: Batch, statistics: TaskStatistics,
     options: LossConfig | None = None, weights: Tensor | None = None,
@@ -208,7 +216,7 @@ def task_loss(
     # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
     known = inside & (label == label)
     target = torch.where(known, head.target(label), UNKNOWN if label.dim() > 1 else 0.0).to(raw.dtype)
-    loss = LOSSES[options.kind](raw, target, statistics, options)
+    loss = row_losses(raw, target, statistics, options)
     if loss.dim() > 1:  # by column
         loss = torch.where(known, loss, 0.0).sum(1) / known.sum(1).clamp(min=1)
     loss = loss * batch.weight

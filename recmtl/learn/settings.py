@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from recmtl.heads.metric import METRICS, MONITORED
 from recmtl.learn.schedule import Schedule, Steps
-from recmtl.schema import Config
+from recmtl.schema import Config, Task
+from recmtl.schema.metrics import METRICS, MONITORED, Metric, is_higher_better
 
 
 class TrainConfig(Config):
@@ -26,6 +26,10 @@ class TrainConfig(Config):
         default=None, description="of both learning rates over the steps; without, they stay as they are",
         exclude_if=lambda value: value is None,  # files that do not name it keep their digest
     )
+    metrics: tuple[Metric, ...] = Field(
+        default=(), description="measured beside the built-in ones: those of plug-ins",
+        exclude_if=lambda value: not value,  # files that do not name it keep their digest
+    )
     monitor: str = Field(description="metric on valid that picks epochs and champion: auc_valid/ctcvr")
     patience: int = Field(default=1, ge=1, description="epochs without a better monitor before a stop")
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1, description="each model, once a seed")
@@ -44,15 +48,23 @@ class TrainConfig(Config):
             raise ValueError(f"{list(value)}: a seed stands there twice")
         return value
 
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_differ(cls, value: tuple[Metric, ...]) -> tuple[Metric, ...]:
+        names = [metric.kind for metric in value]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{', '.join(names)}: a metric stands there twice")
+        return value
+
     @field_validator("monitor")
     @classmethod
-    def _names_a_metric(cls, value: str) -> str:
+    def _names_a_metric(cls, value: str, info: ValidationInfo) -> str:
         metric, _, task = value.partition("_valid/")
-        if metric not in METRICS or not task:
-            raise ValueError(
-                f"{value!r}: the form is METRIC_valid/TASK with METRIC one of {', '.join(MONITORED)}"
-            )
-        if metric not in MONITORED:
+        own = [each.kind for each in info.data.get("metrics", ())]
+        if metric not in (*METRICS, *own) or not task:
+            known = ", ".join((*MONITORED, *own))
+            raise ValueError(f"{value!r}: the form is METRIC_valid/TASK with METRIC one of {known}")
+        if metric not in (*MONITORED, *own):
             raise ValueError(f"{metric} is best at 1, neither high nor low: monitor auc or logloss")
         return value
 
@@ -73,4 +85,8 @@ class TrainConfig(Config):
 
     @property
     def higher_is_better(self) -> bool:
-        return not METRICS[self.monitored[0]].lower
+        return is_higher_better(self.monitored[0], self.metrics)
+
+    def measuring(self, task: Task) -> tuple[str, ...]:
+        """The metrics of plug-ins that measure a task."""
+        return tuple(metric.kind for metric in self.metrics if metric.measures(task))

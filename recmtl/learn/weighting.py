@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from recmtl.learn.optim import AdamW
 from recmtl.learn.settings import TrainConfig
 from recmtl.schema.losses import LossConfig
 from recmtl.schema.weighting import DynamicAverage, Uncertainty, WeightingConfig
@@ -32,7 +33,7 @@ class Weigher(nn.Module):
 class LearnedVariances(Weigher):
     """Σ weight · (c · e^−s · loss + s/2), s = log σ² a parameter of each task, 0 at first.
 
-    c is 1 for a likelihood and ½ for an error. The best s of a constant loss L is log(2·c·L): then
+    c is 1 for a binary task and ½ for a regression. The best s of a constant loss L is log(2·c·L): then
     the factor is 1 / (2·L), whatever the loss's scale.
 
     Reference: Kendall et al., Multi-Task Learning Using Uncertainty to Weigh Losses, CVPR 2018.
@@ -42,7 +43,7 @@ class LearnedVariances(Weigher):
         super().__init__()
         self._tasks = tuple(losses)
         self.log_variances = nn.Parameter(torch.zeros(len(losses)))
-        shares = [loss.kendall for loss in losses.values()]
+        shares = [0.5 if loss.type == "regression" else 1.0 for loss in losses.values()]
         self.register_buffer("_shares", torch.tensor(shares), persistent=False)
         weights = torch.tensor([loss.weight for loss in losses.values()])
         self.register_buffer("_weights", weights, persistent=False)
@@ -55,9 +56,7 @@ class LearnedVariances(Weigher):
         return {"weighting.log_variances": (self.get_buffer("_weights") * self.log_variances).sum() / 2}
 
     def optimizers(self, config: TrainConfig) -> list[torch.optim.Optimizer]:
-        own = self.log_variances
-        return [torch.optim.AdamW([own], config.learning_rate, weight_decay=0.0, fused=True,
-                                  capturable=own.is_cuda)]
+        return [AdamW([self.log_variances], config.learning_rate, weight_decay=0.0)]
 
 
 class AveragedChanges(Weigher):

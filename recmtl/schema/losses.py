@@ -3,38 +3,40 @@
 The classes here hold options only; what they mean is computed in `recmtl/learn/losses.py`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, PositiveFloat, Tag, model_validator
 
+from recmtl.plugins import Plugged
 from recmtl.schema.config import Config
-from recmtl.schema.tasks import Task
+from recmtl.schema.tasks import Task, TaskType
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class LossConfig(Config):
-    """What all losses have: a weight in the sum over tasks, and the types of task that they are for.
-
-    Of a likelihood `kendall` is 1, of an error ½: the c by which weights are learned from variances.
-    """
+    """What all losses have: a weight in the sum over tasks, and the type of task that they are for."""
 
     kind: str
-    types: ClassVar[frozenset[str]]
-    kendall: ClassVar[float] = 1.0
+    type: ClassVar[TaskType] = "binary"
+    also: ClassVar[tuple[TaskType, ...]] = ()  # further types
     weight: float = Field(default=1.0, description="of this task's loss in the sum over tasks")
 
     def refusal(self, name: str, task: Task) -> str | None:
         """Why it is no loss for the task of this name, or None."""
-        if task.type in self.types:
+        if task.type in (self.type, *self.also):
             return None
-        fitting = " and ".join(sorted(self.types))
+        fitting = " and ".join((self.type, *self.also))
         return f"{self.kind!r} is a loss of {fitting} tasks, {name!r} is {task.type}"
 
 
 class CrossEntropy(LossConfig):
     """Of the label and σ(logit): log loss. Its options may be joined, but for the last two."""
 
-    types = frozenset({"binary", "multilabel"})
+    also = ("multilabel",)
 
     kind: Literal["cross_entropy"] = "cross_entropy"
     smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, description="label y → y(1 − ε) + ε/2")
@@ -57,7 +59,7 @@ class CrossEntropy(LossConfig):
 class Focal(LossConfig):
     """Cross-entropy that counts rows less the better they are told (Lin et al., ICCV 2017)."""
 
-    types = frozenset({"binary", "multilabel"})
+    also = ("multilabel",)
 
     kind: Literal["focal"] = "focal"
     gamma: float = Field(default=2.0, ge=0.0, description="0 is cross-entropy")
@@ -67,7 +69,7 @@ class Focal(LossConfig):
 class ZLPR(LossConfig):
     """Of all labels of a row at once: those that are 1 above a threshold of 0, the others below it."""
 
-    types = frozenset({"multilabel"})
+    type = "multilabel"
 
     kind: Literal["zlpr"] = "zlpr"
 
@@ -75,7 +77,7 @@ class ZLPR(LossConfig):
 class Softmax(LossConfig):
     """Of the label and softmax(logits): the log loss of several classes."""
 
-    types = frozenset({"multiclass"})
+    type = "multiclass"
 
     kind: Literal["softmax"] = "softmax"
     smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, description="ε: this share goes to all classes")
@@ -94,7 +96,7 @@ class Softmax(LossConfig):
 class ProportionalOdds(LossConfig):
     """Of an ordinal label and P(y > k) = σ(z − θ_k): its log loss (McCullagh 1980)."""
 
-    types = frozenset({"ordinal"})
+    type = "ordinal"
 
     kind: Literal["proportional_odds"] = "proportional_odds"
 
@@ -102,7 +104,7 @@ class ProportionalOdds(LossConfig):
 class Coral(LossConfig):
     """The log losses of all `y > k` at once (Cao et al. 2020)."""
 
-    types = frozenset({"ordinal"})
+    type = "ordinal"
 
     kind: Literal["coral"] = "coral"
 
@@ -110,7 +112,7 @@ class Coral(LossConfig):
 class WeightedLogistic(LossConfig):
     """Watched rows are positives of the weight of their time (Covington et al., RecSys 2016)."""
 
-    types = frozenset({"watch_time"})
+    type = "watch_time"
 
     kind: Literal["weighted_logistic"] = "weighted_logistic"
     negatives: Literal["every", "unwatched"] = Field(
@@ -121,8 +123,7 @@ class WeightedLogistic(LossConfig):
 class ErrorLoss(LossConfig):
     """Of a regression, in units of the label's standard deviation."""
 
-    types = frozenset({"regression"})
-    kendall = 0.5
+    type = "regression"
 
 
 class SquaredError(ErrorLoss):
@@ -142,6 +143,22 @@ class Huber(ErrorLoss):
 
     kind: Literal["huber"] = "huber"
     delta: float = Field(default=1.0, gt=0.0, description="in standard deviations of the label")
+
+
+class OwnLoss(LossConfig, ABC):
+    """What a plug-in's losses are: options with the formula itself."""
+
+    @abstractmethod
+    def rows(
+        self, raw: "Tensor", label: "Tensor", mean: "float | Tensor", std: "float | Tensor"
+    ) -> "Tensor":
+        """The loss of each row, from raw outputs and labels: (B,), (B,) → (B,), in fp32 or fp64.
+
+        `raw` is the logit, or the prediction in the label's unit; `mean` and `std` are the label's on
+        train. On rows outside of the task's label space, which do not count, the label is 0. Of a task
+        with a list of labels all have a column each, (B, C), and so has the loss: the mean over those
+        that a row knows is taken.
+        """
 
 
 # In this order: the first that is for a type of task is what a weight alone means there.
@@ -171,6 +188,7 @@ Loss = Annotated[
         _kind, custom_error_type="loss",
         custom_error_message=f"expected a weight, or a table with kind one of {', '.join(_NAMES)}",
     ),
+    Plugged("recmtl.losses", OwnLoss),
 ]
 
 
@@ -178,5 +196,5 @@ def loss_of(task: Task, given: float | LossConfig) -> LossConfig:
     """What stands in a file as an object: a weight alone is the plain loss of the task's type."""
     if isinstance(given, LossConfig):
         return given
-    plain = next(loss for loss in KINDS if task.type in loss.types)
+    plain = next(loss for loss in KINDS if task.type in (loss.type, *loss.also))
     return plain.model_validate({"weight": given})

@@ -10,7 +10,6 @@ import torch
 
 from recmtl.heads import HEADS, head_of
 from recmtl.heads.columns import column_of, scores_of
-from recmtl.heads.metric import METRICS
 from recmtl.learn.checkpoint import load_weights, save_weights
 from recmtl.learn.group import ALONE
 from recmtl.learn.losses import task_loss
@@ -21,6 +20,7 @@ from recmtl.learn.step import make_step, parameters
 from recmtl.learn.tasks import label_space
 from recmtl.model.multitask import MultiTask
 from recmtl.schema import Task
+from recmtl.schema.metrics import METRICS
 from tests.heads.made_up import TASKS, batch_of, model_of, objective_of
 from tests.model.made_up import permute
 

@@ -14,10 +14,10 @@ from recmtl.model.multitask import build_model
 from recmtl.model.relation import Relation
 from recmtl.model.sharing import Sharing
 from recmtl.seed import seed_everything
+from recmtl.suite.checks import NEEDED, kinds
+from recmtl.suite.made_up import LAYOUT
+from recmtl.suite.made_up import TASKS as FUNNEL
 from tests.heads.made_up import TASKS, batch_of
-from tests.model.made_up import LAYOUT
-from tests.model.made_up import TASKS as FUNNEL
-from tests.model.test_contract import NEEDED, kinds
 
 EVERY = {**FUNNEL, **TASKS}
 OF_ALL = {**dict.fromkeys(TASKS, 0.1), "ctr": 1.0, "cvr": 1.0, "ctcvr": 1.0}
