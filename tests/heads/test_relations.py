@@ -1,5 +1,7 @@
 """Tasks of every type side by side under every relation and sharing."""
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from recmtl.learn.step import Objective, make_step, parameters
 from recmtl.learn.tasks import statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import build_model
-from recmtl.model.relation import Relation
+from recmtl.model.relation import Independent, Relation, RelationConfig
 from recmtl.model.sharing import Sharing
 from recmtl.seed import seed_everything
 from recmtl.suite.checks import NEEDED, kinds
@@ -21,6 +23,13 @@ from tests.heads.made_up import TASKS, batch_of
 
 EVERY = {**FUNNEL, **TASKS}
 OF_ALL = {**dict.fromkeys(TASKS, 0.1), "ctr": 1.0, "cvr": 1.0, "ctcvr": 1.0}
+
+
+class Narrow(Independent):
+    kind: Literal["narrow"] = "narrow"  # type: ignore[assignment]
+    accepts = RelationConfig.accepts
+
+
 CASES = [("mmoe", relation) for relation in kinds(Relation)]
 CASES += [(sharing, "independent") for sharing in kinds(Sharing) if sharing != "mmoe"]
 
@@ -51,3 +60,17 @@ def test_all_types_learn_beside_each_other(sharing: str, relation: str) -> None:
         columns = head_of(EVERY[name]).columns
         assert scores[name].shape == ((64, columns) if columns else (64,))
         assert torch.isfinite(scores[name]).all()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_relation_that_says_nothing_takes_binary_tasks_and_regressions(name: str) -> None:
+    config = ModelConfig.model_validate({
+        "sharing": {"kind": "mmoe"}, "relation": Narrow(), "loss": {"ctr": 1.0, name: 1.0},
+    })
+    refused = config.refusal(EVERY)
+    if EVERY[name].type in ("binary", "regression"):
+        assert refused is None
+    else:
+        assert refused == (
+            f"relation 'narrow' takes ['binary', 'regression'] tasks, {name!r} is {EVERY[name].type}"
+        )

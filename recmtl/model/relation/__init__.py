@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from recmtl.model.relation.module import RelationModule
 
 Tasks = Mapping[str, Task]
+EVERY_TYPE = frozenset(get_args(TaskType))
 
 
 class RelationConfig(Config, ABC):
     """What all relations have: the types of tasks that they accept."""
 
-    accepts: ClassVar[frozenset[str]] = frozenset(get_args(TaskType))
+    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "regression"})
 
     def refusal(self, tasks: Tasks, trained: frozenset[str]) -> str | None:
         """Why this relation cannot serve these tasks, or None."""
@@ -44,6 +45,8 @@ class RelationConfig(Config, ABC):
 class Independent(RelationConfig):
     """A tower for each task with a loss; none knows of another."""
 
+    accepts = EVERY_TYPE
+
     kind: Literal["independent"] = "independent"
 
     def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
@@ -57,6 +60,8 @@ class Product(RelationConfig):
 
     With a loss on the product, its factors are trained through it over the entire space.
     """
+
+    accepts = EVERY_TYPE
 
     kind: Literal["product"] = "product"
 
@@ -80,6 +85,8 @@ class Product(RelationConfig):
 
 class Chained(RelationConfig):
     """What relations have whose tasks follow from each other, one by one: binary ones on all rows."""
+
+    accepts = EVERY_TYPE  # beside those of the chain
 
     chain: tuple[str, ...] = Field(default=(), description="tasks, each after the one before it")
 
@@ -126,6 +133,8 @@ class ClassifierChain(Chained):
 
 class ESCM2(RelationConfig):
     """Conversions are learned over all impressions by a click's propensity (Wang et al., SIGIR 2022)."""
+
+    accepts = EVERY_TYPE
 
     kind: Literal["escm2"] = "escm2"
     estimator: Literal["ips", "dr"] = Field(default="dr", description="inverse propensity, doubly robust")

@@ -24,7 +24,7 @@ class RelationModule(nn.Module):
         return views
 
     def relate(self, raw: Mapping[str, Tensor], views: Mapping[str, Tensor], batch: Batch) -> Related:
-        """What the tasks get from the towers' raw outputs (B,) and the views that those have read."""
+        """What the tasks get of the towers' raw outputs, (B,) or (B, C), and of what those read."""
         return Related(raw)
 
     def drawn_views(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
