@@ -15,7 +15,7 @@ from recmtl.errors import RecmtlError
 from recmtl.heads import Domain, head_of
 from recmtl.schema import Count, Problem, Rate
 
-_FAMILIES = {str: ("text", "null"), int: ("integer", "float", "boolean", "null")}
+_FAMILIES = {str: ("text", "null"), int: ("integer", "float", "null")}
 ZERO_ONE = Check(expression("conditions", "not_boolean"), "is neither 0 nor 1", "0, 1 or null")
 
 
