@@ -304,3 +304,24 @@ def test_a_models_name_is_a_folders(name: str) -> None:
 def test_a_seed_stands_once() -> None:
     with pytest.raises(RecmtlError, match=r"train\.seeds: \[1, 2, 1\]: a seed stands there twice"):
         Experiment.parse(edited(train__seeds=[1, 2, 1]), Path())
+
+
+def test_an_interaction_is_checked_against_the_features_when_the_file_is_read() -> None:
+    place = {"kind": "categorical", "width": 8}
+    found = refusal(features__place=place, models__mmoe__interaction={"kind": "fm"})
+    assert "models.mmoe: interaction: fm multiplies" in found and "user has 16, place has 8" in found
+    named = {"kind": "fm", "features": ["user", "price"]}
+    assert "no feature 'price' with an embedding" in refusal(models__mmoe__interaction=named)
+    assert "no kind 'dcn'; did you mean 'dcn_v2'?" in refusal(models__mmoe__interaction={"kind": "dcn"})
+    same = edited(features__place={"kind": "categorical", "width": 8}, features__user={
+        "kind": "categorical", "width": 8}, features__like={"kind": "bag", "share": "user"},
+        models__mmoe__interaction={"kind": "fm"})
+    assert Experiment.parse(same, root=Path()).models["mmoe"].interaction.kind == "fm"
+
+
+def test_a_file_that_names_no_interaction_keeps_its_digest() -> None:
+    plain = Experiment.parse(content(), root=Path())
+    assert "interaction" not in plain.model_dump(mode="json")["models"]["mmoe"]
+    outright = Experiment.parse(edited(models__mmoe__interaction={"kind": "none"}), root=Path())
+    other = Experiment.parse(edited(models__mmoe__interaction={"kind": "dcn_v2"}), root=Path())
+    assert outright.digest == plain.digest != other.digest

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from recmtl.batch import Batch, Columns, Embedded, Layout
 from recmtl.kernels import Reads, adds_up, look_up, merge
 from recmtl.model.settings import EmbeddingConfig
-from recmtl.model.sharing.options import Tables
+from recmtl.model.sharing.options import ALL, Tables
 
 # A look-up keeps the invariants; without a word on it, torch 2.11 warns that it does not check them.
 _checks = torch.sparse.check_sparse_tensor_invariants
@@ -101,7 +101,9 @@ class Embedding(nn.Module):
         super().__init__()
         self.layout, self.tasks = layout, tuple(tasks)
         self.own, self.common = tables != "shared", tables != "per_task"
-        self.copies = len(self.tasks) * self.own + self.common
+        own, common = self.tasks if self.own else (), (ALL,) if self.common else ()
+        self.copied = (*own, *common)  # whose embedding each part of a row is
+        self.copies = len(self.copied)
         self.tables = make_tables(layout, self.copies, config.init)
         self.dropout = nn.Dropout(config.dropout)
         self.columns = Columns(_slices(layout))

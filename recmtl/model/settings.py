@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pydantic import Field, model_validator
 
 from recmtl.errors import nearest
+from recmtl.model.interaction import Interaction, NoInteraction
 from recmtl.model.relation import Independent, Relation
 from recmtl.model.relation.derived import derivable
 from recmtl.model.sharing import Sharing
@@ -30,8 +31,12 @@ class TowerConfig(Config):
 
 
 class ModelConfig(Config):
-    """`[models.NAME]`: sharing, relation, towers, and each task's loss."""
+    """`[models.NAME]`: interaction, sharing, relation, towers, and each task's loss."""
 
+    interaction: Interaction = Field(
+        default=NoInteraction(), description="how embeddings meet before the sharing",
+        exclude_if=lambda value: value == NoInteraction(),  # as of `weighting`
+    )
     sharing: Sharing
     relation: Relation = Independent()
     towers: TowerConfig = TowerConfig()

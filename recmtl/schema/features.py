@@ -88,6 +88,39 @@ Feature = Annotated[
 ]
 
 
+def is_embedded(feature: Feature) -> bool:
+    """Whether the feature looks up rows of a table."""
+    return isinstance(feature, _Embedded)
+
+
+def is_list(feature: Feature) -> bool:
+    """Whether it looks up several rows for one impression."""
+    return isinstance(feature, Bag | History)
+
+
+def embedding_widths(features: Mapping[str, Feature], width: int) -> dict[str, int]:
+    """Each feature that looks up rows, a name or a pattern → the columns of its embedding.
+
+    `width` is that of features without one of their own.
+    """
+    looked_up = {name: f for name, f in features.items() if isinstance(f, _Embedded)}
+    owners = {name: looked_up.get(f.share or name, f) for name, f in looked_up.items()}
+    return {name: owner.width or width for name, owner in owners.items()}
+
+
+def has_wildcard(name: str) -> bool:
+    """Whether a feature's name is a pattern."""
+    return any(sign in name for sign in "*?[")
+
+
+def named_by(name: str, features: Iterable[str]) -> str | None:
+    """Which of the features (names or patterns) is, or may have, this one; a name wins over a pattern."""
+    known = list(features)
+    if name in known:
+        return name
+    return next((key for key in known if fnmatchcase(name, key)), None)
+
+
 def columns_of(name: str, feature: Feature) -> tuple[str, ...]:
     """The source columns that a feature reads; of a rate or count, its keys."""
     return feature.of if isinstance(feature, Cross | Rate | Count) else (feature.column or name,)
@@ -110,7 +143,7 @@ def resolve_features(
     known = list(columns)
     resolved: dict[str, Feature] = {}
     for name, feature in features.items():
-        if any(sign in name for sign in "*?["):
+        if has_wildcard(name):
             every = [c for c in known if fnmatchcase(c, name)]
             matches = [c for c in every if c not in forbidden]
             if not matches:

@@ -1,4 +1,4 @@
-"""What every sharing under every relation must do: walked over the registered kinds."""
+"""What every sharing under every relation, and every interaction, must do: walked over the kinds."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -17,6 +17,7 @@ from recmtl.learn.settings import TrainConfig
 from recmtl.learn.step import Objective, make_step, parameters
 from recmtl.learn.tasks import statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
+from recmtl.model.interaction import Interaction
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.model.relation import Relation
 from recmtl.model.sharing import Sharing
@@ -42,11 +43,15 @@ LOSSES = {
     "every_task": {"ctr": 1.0, "cvr": 0.5, "ctcvr": 1.0, "minutes": 0.1},
 }
 CHAIN = {"chain": ["ctr", "ctcvr"]}
-NEEDED = {"aitm": CHAIN, "chain": CHAIN}  # options that a relation does not do without
+# Options that a relation or an interaction does not do without.
+NEEDED: dict[str, dict[str, Any]] = {
+    "aitm": CHAIN, "chain": CHAIN, "fm": {"features": ["item", "user", "history"]},
+}
 
 
-def config(sharing: str, relation: str, loss: str) -> ModelConfig:
+def config(sharing: str, relation: str, loss: str, interaction: str = "none") -> ModelConfig:
     return ModelConfig.model_validate({
+        "interaction": {"kind": interaction, **NEEDED.get(interaction, {})},
         "sharing": {"kind": sharing, "hidden": [8, 6]},
         "relation": {"kind": relation, **NEEDED.get(relation, {})},
         "towers": {"hidden": [5]}, "loss": LOSSES[loss],
@@ -55,19 +60,25 @@ def config(sharing: str, relation: str, loss: str) -> ModelConfig:
 
 LEGAL = {r: [name for name in LOSSES if config("separate", r, name).refusal(TASKS) is None]
          for r in kinds(Relation)}
-CASES = [(s, r, name) for s in kinds(Sharing) for r in kinds(Relation) for name in LEGAL[r]]
+MEETING = [kind for kind in kinds(Interaction) if kind != "none"]
+CASES = [(s, r, name, "none") for s in kinds(Sharing) for r in kinds(Relation) for name in LEGAL[r]]
+CASES += [(s, "independent", "all_rows", i) for s in kinds(Sharing) for i in MEETING]
+CASES += [("mmoe", r, LEGAL[r][0], i) for r in kinds(Relation) for i in MEETING]
+every_case = pytest.mark.parametrize(("sharing", "relation", "loss", "interaction"), CASES)
 
 
-def model_for(sharing: str, relation: str, loss: str, tables: Tables | None = None) -> MultiTask:
+def model_for(
+    sharing: str, relation: str, loss: str, interaction: str = "none", tables: Tables | None = None
+) -> MultiTask:
     seed_everything(3)
     embedding = EmbeddingConfig(width=4, init=0.5)
-    chosen = config(sharing, relation, loss).model_copy(update={"tables": tables})
+    chosen = config(sharing, relation, loss, interaction).model_copy(update={"tables": tables})
     return build_model(chosen, embedding, LAYOUT, TASKS).eval()
 
 
-@pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
-def test_shapes_and_reported_tasks(sharing: str, relation: str, loss: str) -> None:
-    model, batch = model_for(sharing, relation, loss), make_batch(7)
+@every_case
+def test_shapes_and_reported_tasks(sharing: str, relation: str, loss: str, interaction: str) -> None:
+    model, batch = model_for(sharing, relation, loss, interaction), make_batch(7)
     output = model(batch)
     scores = model.scores(output)
     assert set(scores) == set(config(sharing, relation, loss).reports(TASKS))
@@ -95,9 +106,11 @@ def objective(loss: str, batch: Batch) -> Objective:
     return Objective(TASKS, LOSSES[loss], known)
 
 
-@pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
-def test_gradients_reach_every_parameter(sharing: str, relation: str, loss: str) -> None:
-    model, batch = model_for(sharing, relation, loss).train(), make_batch(64)
+@every_case
+def test_gradients_reach_every_parameter(
+    sharing: str, relation: str, loss: str, interaction: str
+) -> None:
+    model, batch = model_for(sharing, relation, loss, interaction).train(), make_batch(64)
     output, aim = model(batch), objective(loss, batch)
     aim.total({**aim.losses(output, batch), **output.penalties}).backward()
     for name, parameter in model.named_parameters():
@@ -106,9 +119,11 @@ def test_gradients_reach_every_parameter(sharing: str, relation: str, loss: str)
         assert torch.isfinite(gradient).all() and gradient.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
-def test_permuting_a_batch_permutes_its_outputs(sharing: str, relation: str, loss: str) -> None:
-    model, batch = model_for(sharing, relation, loss), make_batch(16)
+@every_case
+def test_permuting_a_batch_permutes_its_outputs(
+    sharing: str, relation: str, loss: str, interaction: str
+) -> None:
+    model, batch = model_for(sharing, relation, loss, interaction), make_batch(16)
     order = torch.randperm(16, generator=torch.Generator().manual_seed(1))
     straight, shuffled = model(batch), model(permute(batch, order))
     for task, raw in straight.raw.items():
@@ -117,13 +132,15 @@ def test_permuting_a_batch_permutes_its_outputs(sharing: str, relation: str, los
         torch.testing.assert_close(shuffled.gates[task].weights, gate.weights[order])
 
 
-@pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
-def test_saved_and_loaded_gives_equal_outputs(tmp_path, sharing: str, relation: str, loss: str) -> None:
-    model, batch = model_for(sharing, relation, loss), make_batch(9)
+@every_case
+def test_saved_and_loaded_gives_equal_outputs(
+    tmp_path, sharing: str, relation: str, loss: str, interaction: str
+) -> None:
+    model, batch = model_for(sharing, relation, loss, interaction), make_batch(9)
     save_weights(model, tmp_path / "weights.safetensors")
     seed_everything(99)
     other = build_model(
-        config(sharing, relation, loss), EmbeddingConfig(width=4), LAYOUT, TASKS
+        config(sharing, relation, loss, interaction), EmbeddingConfig(width=4), LAYOUT, TASKS
     ).eval()
     load_weights(other, tmp_path / "weights.safetensors")
     for task, raw in model(batch).raw.items():
@@ -131,11 +148,11 @@ def test_saved_and_loaded_gives_equal_outputs(tmp_path, sharing: str, relation: 
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
+@every_case
 def test_it_trains_and_scores_rows_without_labels(
-    sharing: str, relation: str, loss: str, precision: str
+    sharing: str, relation: str, loss: str, interaction: str, precision: str
 ) -> None:
-    model, batch = model_for(sharing, relation, loss).train(), make_batch(64)
+    model, batch = model_for(sharing, relation, loss, interaction).train(), make_batch(64)
     aim, bare = objective(loss, batch), replace(batch, labels={})
     config = TrainConfig.model_validate(
         {"monitor": "auc_valid/ctr", "precision": precision, "learning_rate": 0.02}
@@ -149,9 +166,15 @@ def test_it_trains_and_scores_rows_without_labels(
         assert all(torch.equal(raw, output.raw[task]) for task, raw in model(batch).raw.items())
 
 
-@pytest.mark.parametrize(("relation", "loss"), [(r, names[0]) for r, names in LEGAL.items()])
-def test_layers_in_bf16_score_as_those_that_are_cast_at_each_batch(relation: str, loss: str) -> None:
-    model, batch = model_for("mmoe", relation, loss), replace(make_batch(64), labels={})
+@pytest.mark.parametrize(
+    ("relation", "loss", "interaction"),
+    [*((r, names[0], "none") for r, names in LEGAL.items()),
+     *(("independent", "all_rows", i) for i in MEETING)],
+)
+def test_layers_in_bf16_score_as_those_that_are_cast_at_each_batch(
+    relation: str, loss: str, interaction: str
+) -> None:
+    model, batch = model_for("mmoe", relation, loss, interaction), replace(make_batch(64), labels={})
     with torch.no_grad():
         exact = model.scores(model(batch))
         with torch.autocast("cpu", torch.bfloat16):
@@ -162,9 +185,11 @@ def test_layers_in_bf16_score_as_those_that_are_cast_at_each_batch(relation: str
         torch.testing.assert_close(scores, exact[task], rtol=0.0, atol=0.02)
 
 
-@pytest.mark.parametrize("sharing", kinds(Sharing))
-def test_the_loops_give_what_torch_gives_in_double_precision(sharing: str) -> None:
-    fast, batch = model_for(sharing, "product", "all_rows"), make_batch(64)
+@pytest.mark.parametrize(
+    ("sharing", "interaction"), [*((s, "none") for s in kinds(Sharing)), *(("mmoe", i) for i in MEETING)]
+)
+def test_the_loops_give_what_torch_gives_in_double_precision(sharing: str, interaction: str) -> None:
+    fast, batch = model_for(sharing, "product", "all_rows", interaction), make_batch(64)
     plain = deepcopy(fast).double()
     known = statistics(TASKS, {n: t.numpy() for n, t in batch.labels.items()}, batch.weight.numpy())
     for model, given in ((fast, batch), (plain, replace(batch, dense=batch.dense.double()))):
@@ -179,11 +204,17 @@ def test_the_loops_give_what_torch_gives_in_double_precision(sharing: str) -> No
         torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize(("sharing", "tables"), [
-    (kind.model_fields["kind"].default, tables) for kind in classes(Sharing) for tables in kind.tables
+READ = [(s.model_fields["kind"].default, tables) for s in classes(Sharing) for tables in s.tables]
+
+
+@pytest.mark.parametrize(("sharing", "tables", "interaction"), [
+    *((*read, "none") for read in READ),
+    *((s, tables, i) for s, tables in READ if s in ("cgc", "single") for i in MEETING),
 ])
-def test_every_embedding_of_the_tables_that_it_reads_is_trained(sharing: str, tables: Tables) -> None:
-    model, batch = model_for(sharing, "independent", "all_rows", tables), make_batch(64)
+def test_every_embedding_of_the_tables_that_it_reads_is_trained(
+    sharing: str, tables: Tables, interaction: str
+) -> None:
+    model, batch = model_for(sharing, "independent", "all_rows", interaction, tables), make_batch(64)
     torch.stack([raw.sum() for raw in model(batch).raw.values()]).sum().backward()
     for width, table in model.embedding.tables.items():
         assert table.grad is not None

@@ -12,7 +12,7 @@ from recmtl.data.duck import connect, engine_errors
 from recmtl.data.encoding.fitted import Fitted, Rows, owner_of
 from recmtl.data.encoding.hashing import Buckets
 from recmtl.data.encoding.layout import layout_of
-from recmtl.data.encoding.lookup import id_type, is_embedded, occurrences
+from recmtl.data.encoding.lookup import id_type, occurrences
 from recmtl.data.encoding.statistics import Scale, scales_of
 from recmtl.data.engine import open_engine
 from recmtl.data.examples import Examples
@@ -23,7 +23,7 @@ from recmtl.errors import RecmtlError
 from recmtl.folder import digest
 from recmtl.progress import Progress
 from recmtl.schema import Categorical, Count, Feature, Numeric, Problem, Rate
-from recmtl.schema.features import columns_of, inputs_of
+from recmtl.schema.features import columns_of, inputs_of, is_embedded
 
 Source = tuple[str, ...]
 
