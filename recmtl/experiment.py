@@ -14,7 +14,7 @@ from recmtl.learn import TrainConfig
 from recmtl.learn.settings import BINARY_METRICS, REGRESSION_METRICS
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.schema import Problem
-from recmtl.schema.features import embedding_widths
+from recmtl.schema.features import embedding_widths, is_list
 
 
 class Experiment(Problem):
@@ -60,8 +60,9 @@ class Experiment(Problem):
     @model_validator(mode="after")
     def _models_serve_the_tasks(self) -> "Experiment":
         widths = embedding_widths(self.features, self.embedding.width)
+        lists = {name for name, feature in self.features.items() if is_list(feature)}
         for name, model in self.models.items():
-            reason = model.refusal(self.tasks) or model.interaction.refusal(widths)
+            reason = model.refusal(self.tasks) or model.misreads(widths, lists)
             reason = reason or model.sharing.refusal(model.towers_for(self.tasks), tuple(self.features))
             if reason:
                 raise ValueError(f"models.{name}: {reason}")

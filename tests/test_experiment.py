@@ -325,3 +325,20 @@ def test_a_file_that_names_no_interaction_keeps_its_digest() -> None:
     outright = Experiment.parse(edited(models__mmoe__interaction={"kind": "none"}), root=Path())
     other = Experiment.parse(edited(models__mmoe__interaction={"kind": "dcn_v2"}), root=Path())
     assert outright.digest == plain.digest != other.digest
+
+
+def test_a_list_and_its_target_are_checked_when_the_file_is_read() -> None:
+    features = {**content()["features"], "recent": {"kind": "history", "share": "user"},
+                "place": {"kind": "categorical", "width": 8}}
+
+    def of(pooling: dict[str, Any]) -> str:
+        return refusal(features=features, models__mmoe__pooling=pooling)
+
+    assert "models.mmoe: pooling: no list 'recnt'" in of({"recnt": {"target": "user"}})
+    assert "pooling.recent.target: no feature 'price' of one" in of({"recent": {"target": "price"}})
+    assert "have 16 columns, those of its target 'place' 8" in of({"recent": {"target": "place"}})
+    assert "models.mmoe.pooling.recent.target: Field required" in of({"recent": {}})
+    attended = edited(features=features, models__mmoe__pooling={"recent": {"target": "user"}})
+    assert Experiment.parse(attended, root=Path()).models["mmoe"].pooling["recent"].target == "user"
+    plain = Experiment.parse(content(), root=Path())
+    assert "pooling" not in plain.model_dump(mode="json")["models"]["mmoe"]

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from recmtl.batch import Batch, Layout, Output
 from recmtl.errors import RecmtlError
-from recmtl.model.embedding import Embedding, MakeTables, WholeTables
+from recmtl.model.embedding import Copies, Embedding, MakeTables, WholeTables
 from recmtl.model.interaction.module import InteractionModule
 from recmtl.model.mlp import Tower
 from recmtl.model.relation.derived import derivable, derive
@@ -51,7 +51,8 @@ class MultiTask(nn.Module):
     def with_bf16_layers(self) -> "MultiTask":
         """A copy over the same tables, for use under autocast: no weight is cast again at each batch.
 
-        What makes the logits stays in fp32, as in training; so does a relation's part, which is small.
+        What makes the logits stays in fp32, as in training; so does what is small: a relation's part and
+        what pools a list.
         """
         half = deepcopy(self, {id(self.embedding): self.embedding})
         for layers in (half.interaction, half.sharing, *(tower.hidden for tower in half.towers.values())):
@@ -84,11 +85,12 @@ def build_model(
     if taken:
         raise RecmtlError("torch has a use of its own for this name", where=f"[tasks] {taken[0]}",
                           fix="give the task another name")
-    table = Embedding(layout, names, embedding, config.effective_tables, make_tables)
-    refused = config.interaction.refusal(layout.widths)
+    refused = config.misreads(layout.widths, {slot.name for slot in layout.lists})
     if refused:
         raise RecmtlError(refused, where="[models]")
-    interaction = config.interaction.build(table.columns, layout.widths, table.copied)
+    copies = Copies(tuple(names), config.effective_tables)
+    table = Embedding(layout, copies, embedding, config.pooling, make_tables)
+    interaction = config.interaction.build(table.columns, layout.widths, copies.names)
     sharing = config.sharing.build(interaction.columns, names)
     relation = config.relation.build(sharing.outputs, tasks)
     towers = {}
