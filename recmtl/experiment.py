@@ -72,6 +72,9 @@ class Experiment(Problem):
     def _tables_can_be_sharded(self) -> "Experiment":
         widths: dict[str, int | None] = {"embedding.width": self.embedding.width}
         widths |= {f"features.{n}.width": getattr(f, "width", None) for n, f in self.features.items()}
+        for name, feature in self.features.items():
+            if self.train.sharded_tables and getattr(feature, "init", None):
+                raise ValueError(f"train.sharded_tables: their rows are drawn; drop features.{name}.init")
         odd = {key: width for key, width in widths.items() if width and width % 4}
         if self.train.sharded_tables and odd:
             key, width = next(iter(odd.items()))

@@ -19,6 +19,7 @@ import torch
 from recmtl.bundle import GOLDEN_ROWS, Bundle, stored_model
 from recmtl.data.duck import connect
 from recmtl.data.encoder import Encoder
+from recmtl.data.encoding import starts
 from recmtl.data.examples import Examples
 from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards
@@ -173,6 +174,9 @@ class _Training:
         run, group, settings = self.run, self.group, self.run.experiment.train
         train, valid = (Shards.open(self.prepared.shards / part) for part in ("train", "valid"))
         model, objective = _model(run, train, self._make_tables())
+        for start in starts.load(self.prepared.encoder):
+            rows, values = torch.from_numpy(start.rows), torch.from_numpy(start.values)
+            model.embedding.start(rows, values, start.frozen)
         model.to(self.device)
         if not group.first:
             seed_everything(run.seed, "dropout", group.rank)  # each drops other units of other rows

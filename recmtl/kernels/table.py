@@ -19,6 +19,7 @@ class Reads:
 
     Slots lie side by side from column `into`; each list is averaged into `width` columns of its own. The
     values of those in `apart` go into no view: their caller looks them up, as a slot of as many rows.
+    Rows of the table that are `frozen` have no gradient.
     """
 
     width: int
@@ -26,6 +27,7 @@ class Reads:
     into: int
     lists: Sequence[tuple[Ragged, int]] = ()
     apart: Sequence[Ragged] = ()
+    frozen: Tensor | None = None  # (rows of the table,) bool
 
     def parts(self) -> list[Tensor]:
         """All rows that are read: of the slots, of each list, of each list apart."""
@@ -73,6 +75,20 @@ def merge(
     or more: the sum over everything that read the row. Where `adds_up` says so, and rows need not be
     `distinct`, one stands there as often as it was read, and −1 for values of a list beyond its end.
     """
+    if reads.frozen is None:
+        return _merge(gradients, reads, table_rows, distinct, apart)
+    rows, values = _merge(gradients, reads, table_rows, distinct, apart)
+    if adds_up(*gradients) and not distinct:  # of a fixed size, as a recorded step must have it
+        return rows.masked_fill(reads.frozen[rows.clamp(min=0)], -1), values
+    learns = ~reads.frozen[rows]
+    return rows[learns], values[learns]
+
+
+def _merge(
+    gradients: Sequence[Tensor], reads: Reads, table_rows: int, distinct: bool,
+    apart: Sequence[Sequence[Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """`merge` of all rows, frozen or not."""
     singly = list(zip(*apart, strict=True)) or [()] * len(gradients)  # copy by copy
     if adds_up(*gradients) and not distinct:
         return _read_rows(reads), _all_values(gradients, reads, singly)

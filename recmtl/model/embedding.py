@@ -135,6 +135,23 @@ class Embedding(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.columns = Columns(_slices(layout))
         self.pooled = PooledLists(pooling, layout, self.columns, self.copies)
+        for width in layout.tables:  # rows that keep what they are, (rows,) bool, where there are such
+            self.register_buffer(f"frozen_{width}", None, persistent=False)
+
+    @torch.no_grad()
+    def start(self, rows: Tensor, values: Tensor, frozen: bool) -> None:
+        """Let rows (N,) of the table of their width begin with values (N, width), in every copy.
+
+        Those that are frozen take no gradient, and no decay.
+        """
+        width = values.shape[1]
+        table = self.get_parameter(f"tables.{width}")
+        table[rows] = values.repeat(1, self.copies)
+        if frozen:
+            kept: Tensor | None = getattr(self, f"frozen_{width}")
+            kept = torch.zeros(len(table), dtype=torch.bool) if kept is None else kept
+            kept[rows] = True
+            setattr(self, f"frozen_{width}", kept)
 
     def forward(self, batch: Batch) -> Embedded:
         reads, tables = self.tables.fetch([self._reads(width, batch) for width in self.layout.tables])
@@ -164,6 +181,7 @@ class Embedding(nn.Module):
             self.columns.slices[first].start if first else 0,
             [(batch.lists[name], self.columns.slices[name].start) for name in averaged],
             [batch.lists[name] for name in lists if name in self.pooled.names],
+            getattr(self, f"frozen_{width}"),
         )
 
 

@@ -20,13 +20,30 @@ class _Embedded(Config):
     buckets: int | None = Field(default=None, ge=1, description="hash into so many rows, no vocabulary")
     width: int | None = Field(default=None, ge=1, description="embedding width; default: [embedding]")
     share: str | None = Field(default=None, description="use the vocabulary and table of this feature")
+    init: str | None = Field(
+        default=None, description="Parquet file of values and the embeddings that they begin with",
+        exclude_if=lambda value: value is None,  # features that do not name it keep their digest
+    )
+    freeze: bool = Field(
+        default=False, description="keep the embeddings of init as they are",
+        exclude_if=lambda value: not value,
+    )
 
     @model_validator(mode="after")
     def _one_way_to_rows(self) -> "_Embedded":
         if self.buckets and (self.max_size or self.min_count > 1):
             raise ValueError("buckets hash every value: drop min_count and max_size, or drop buckets")
-        if self.share and (self.buckets or self.max_size or self.min_count > 1 or self.width):
+        own = (self.buckets, self.max_size, self.min_count > 1, self.width, self.init, self.freeze)
+        if self.share and any(own):
             raise ValueError("share takes all of the other feature's options: give none here")
+        return self
+
+    @model_validator(mode="after")
+    def _embeddings_have_values(self) -> "_Embedded":
+        if self.init and self.buckets:
+            raise ValueError("init is joined by the values of a vocabulary: drop buckets, or drop init")
+        if self.freeze and not self.init:
+            raise ValueError("freeze keeps the embeddings that init gives: name their file")
         return self
 
 
@@ -79,6 +96,8 @@ class Cross(_Embedded):
     def _no_column(self) -> "Cross":
         if self.column is not None:
             raise ValueError("a cross reads the columns in `of`: drop `column`")
+        if self.init is not None:
+            raise ValueError("init is joined by the values of one column: a cross has none, drop init")
         return self
 
 
