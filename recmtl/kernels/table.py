@@ -73,11 +73,12 @@ def merge(
 
     Returns the rows touched, (U,), each once and rising, and their gradients (U, copies · width) in fp32
     or more: the sum over everything that read the row. Where `adds_up` says so, and rows need not be
-    `distinct`, one stands there as often as it was read, and −1 for values of a list beyond its end.
+    `distinct`, one stands there as often as it was read, and −1 for values of a list beyond its end and
+    for frozen rows, which are left out otherwise.
     """
-    if reads.frozen is None:
-        return _merge(gradients, reads, table_rows, distinct, apart)
     rows, values = _merge(gradients, reads, table_rows, distinct, apart)
+    if reads.frozen is None:
+        return rows, values
     if adds_up(*gradients) and not distinct:  # of a fixed size, as a recorded step must have it
         return rows.masked_fill(reads.frozen[rows.clamp(min=0)], -1), values
     learns = ~reads.frozen[rows]

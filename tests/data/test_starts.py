@@ -96,6 +96,7 @@ def test_saved_and_loaded_they_are_equal(tmp_path: Path) -> None:
     for found, wanted in zip(starts.load(tmp_path), given, strict=True):
         assert np.array_equal(found.rows, wanted.rows) and np.array_equal(found.values, wanted.values)
         assert found.frozen is wanted.frozen and found.values.dtype == np.float32
+        assert found.rows.flags.writeable and found.values.flags.writeable  # torch reads them in place
     starts.save([], tmp_path / "none")
     assert starts.load(tmp_path / "none") == [] and not (tmp_path / "none").exists()
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -162,6 +163,36 @@ def test_it_trains_scores_and_every_parameter_gets_a_gradient(precision: str, ta
         with torch.autocast("cpu", torch.bfloat16):
             half = model.with_bf16_layers()(batch).raw["ctr"]
         torch.testing.assert_close(half, raw, rtol=0.0, atol=0.2)
+
+
+def wanted_batch(rows: int, seed: int) -> Batch:
+    """Clicks on items that stand in the row's history, of eight of them, and on no others."""
+    g = torch.Generator().manual_seed(seed)
+    history = torch.randint(3, 12, (rows, 8), generator=g)
+    item = torch.where(torch.rand(rows, generator=g) < 0.5, history[:, 3],
+                       torch.randint(3, 12, (rows,), generator=g))
+    plain = make_batch(rows, seed)
+    plain.rows[:, 0] = item.int()
+    lists = {**plain.lists, "history": Ragged(history.flatten().int(), torch.arange(rows + 1) * 8)}
+    return replace(plain, lists=lists, labels={"click": (history == item[:, None]).any(1).float()})
+
+
+def test_it_learns_whether_a_list_holds_its_target() -> None:
+    """A truth that the mean of a list hides from so small a network."""
+    train, test = wanted_batch(2048, 1), wanted_batch(2048, 2)
+    config = TrainConfig(monitor="auc_valid/ctr", learning_rate=0.03)
+    tasks = {"ctr": TASKS["ctr"]}
+    known = statistics(tasks, {n: t.numpy() for n, t in train.labels.items()}, np.ones(2048))
+    found = {}
+    for name, pooling in (("averaged", {}), ("attended", {"history": {"target": "item"}})):
+        model = model_of(pooling, sharing={"kind": "shared_bottom", "hidden": [8]}, loss={"ctr": 1.0})
+        aim = Objective(tasks, {"ctr": 1.0}, known)
+        step = make_step(model, aim, build_optimizers(*parameters(model), config), config, ALONE)
+        for _ in range(60):
+            step(train)
+        with torch.no_grad():
+            found[name] = roc_auc_score(test.labels["click"], model.eval()(test).raw["ctr"])
+    assert found["attended"] > 0.9 and found["averaged"] < 0.7
 
 
 def test_a_batch_whose_lists_are_all_empty() -> None:

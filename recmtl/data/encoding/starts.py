@@ -93,7 +93,7 @@ def load(folder: Path) -> list[Start]:
     tables = [pq.read_table(file) for file in sorted((folder / FOLDER).glob("*.parquet"))]
     return [
         Start(
-            np.array(table["row"]),
+            table["row"].to_numpy().copy(),
             canonical.vectors(values := table["values"].combine_chunks(), values.type.list_size),
             table["frozen"][0].as_py(),
         )
