@@ -25,11 +25,8 @@ SLOT = Slot("item", 2, 10, 6)  # padding, null, unknown and three values, from r
 def vocabulary(values: list[Any]) -> Vocabulary:
     """The values in rows 3, 4, …; the last one is too rare for a row."""
     days = ["2024-01-01"] * len(values)
-    rows = [*range(3, 2 + len(values)), None]
-    return Vocabulary(pa.table({
-        "value": values, "row": pa.array(rows, pa.int64()), "count": [1] * len(values),
-        "first_day": days, "last_day": days,
-    }))
+    counts = {"count": [1] * len(values), "first_day": days, "last_day": days}
+    return Vocabulary(pa.table({"value": values, **counts}), len(values) - 1)
 
 
 def write(folder: Path, **columns: Any) -> Path:

@@ -41,7 +41,7 @@ def occurrences(
 def cross(parts: list[pa.Array]) -> pa.Array:
     """One string a row from the parts' ids; null where a part is null.
 
-    Strings are built once a distinct combination, not once a row.
+    Strings are built once a distinct combination, not once a row: it is a dictionary.
     """
     coded = [part.dictionary_encode() for part in parts]
     missing = np.logical_or.reduce([p.is_null().to_numpy(zero_copy_only=False) for p in parts])
@@ -54,7 +54,7 @@ def cross(parts: list[pa.Array]) -> pa.Array:
     joined = pc.binary_join_element_wise(*words, UNIT)
     place = np.zeros(len(missing), dtype=np.int64)
     place[~missing] = inverse.reshape(-1)
-    return joined.take(pa.array(place, mask=missing))
+    return pa.DictionaryArray.from_arrays(pa.array(place, mask=missing), joined)
 
 
 def last_of(values: pa.Array, offsets: np.ndarray, last: int) -> tuple[pa.Array, np.ndarray]:
