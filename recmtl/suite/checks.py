@@ -5,12 +5,14 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 from xml.etree import ElementTree
 
 import torch
 
 from recmtl.batch import Batch
+from recmtl.heads import head_of
 from recmtl.learn.checkpoint import load_weights, save_weights
 from recmtl.learn.group import ALONE
 from recmtl.learn.losses import task_loss
@@ -34,9 +36,13 @@ LOSSES: Mapping[str, dict[str, float]] = {
     "every_task": {"ctr": 1.0, "cvr": 0.5, "ctcvr": 1.0, "minutes": 0.1},
 }
 CHAIN = {"chain": ["ctr", "ctcvr"]}
-NEEDED: Mapping[str, Mapping[str, Any]] = {"aitm": CHAIN, "chain": CHAIN}  # of a relation, by all means
+# Options that a relation or an interaction does not do without.
+NEEDED: Mapping[str, Mapping[str, Any]] = {
+    "aitm": CHAIN, "chain": CHAIN, "fm": {"features": ["item", "user", "history"]},
+}
 SMALL = {"hidden": [8, 6]}
 Options = Mapping[str, Any]
+NO_INTERACTION: Options = MappingProxyType({"kind": "none"})
 Check = Callable[[ModelConfig], None]
 
 
@@ -45,9 +51,12 @@ def kinds(union: object) -> list[str]:
     return [kind.model_fields["kind"].default for kind in classes_of(union)]
 
 
-def settings(sharing: Options, relation: Options, loss: str) -> ModelConfig:
-    """A small model of two parts, with one of LOSSES."""
+def settings(
+    sharing: Options, relation: Options, loss: str, interaction: Options = NO_INTERACTION
+) -> ModelConfig:
+    """A small model of these parts, with one of LOSSES."""
     return ModelConfig.model_validate({
+        "interaction": {**NEEDED.get(str(interaction["kind"]), {}), **interaction},
         "sharing": {**SMALL, **sharing},
         "relation": {**NEEDED.get(str(relation["kind"]), {}), **relation},
         "towers": {"hidden": [5]}, "loss": LOSSES[loss],
@@ -97,7 +106,7 @@ def shapes_and_reported_tasks(config: ModelConfig) -> None:
     assert set(config.loss) <= set(output.raw)
     for task, score in scores.items():
         assert score.shape == (7,) and score.dtype == torch.float32
-        if TASKS[task].type == "binary":
+        if head_of(TASKS[task]).calibrated:
             assert ((score >= 0) & (score <= 1)).all()
     for gate in output.gates.values():
         assert gate.weights.shape == (7, len(gate.experts))
