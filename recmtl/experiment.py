@@ -66,6 +66,16 @@ class Experiment(Problem):
         return self
 
     @model_validator(mode="after")
+    def _weightings_have_gradients(self) -> "Experiment":
+        embeds = any(hasattr(feature, "width") for feature in self.features.values())
+        for name, model in self.models.items():
+            own = model.effective_tables == "per_task"
+            reason = model.weighting and model.weighting.refusal(embeds, own, self.train.processes)
+            if reason:
+                raise ValueError(f"models.{name}: {reason}")
+        return self
+
+    @model_validator(mode="after")
     def _tables_can_be_sharded(self) -> "Experiment":
         widths: dict[str, int | None] = {"embedding.width": self.embedding.width}
         widths |= {f"features.{n}.width": getattr(f, "width", None) for n, f in self.features.items()}

@@ -38,6 +38,11 @@ class Group:
         dist.broadcast(told, 0)
         return bool(told)
 
+    def tell(self, tensor: Tensor) -> None:
+        """All have the first process's tensor, in place."""
+        if self.size > 1:
+            dist.broadcast(tensor, 0)
+
     def total(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in place."""
         if self.size > 1:

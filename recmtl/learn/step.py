@@ -1,6 +1,6 @@
 """One training step: a batch in, each task's loss out, weights moved; on a GPU as one recorded graph."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from recmtl.kernels import engine
 from recmtl.learn.group import Group
 from recmtl.learn.losses import task_loss
 from recmtl.learn.settings import TrainConfig
+from recmtl.learn.task_gradients import TaskGradients
 from recmtl.learn.tasks import TaskStatistics
 from recmtl.learn.weighting import Weigher, build_weigher
 from recmtl.schema import Task
@@ -19,6 +20,7 @@ from recmtl.schema.losses import LossConfig, loss_of
 from recmtl.schema.weighting import WeightingConfig
 
 Losses = dict[str, Tensor]  # name → scalar, of a task or a penalty
+Trained = tuple[list[nn.Parameter], list[nn.Parameter], int]  # as `parameters` gives them
 ROOM = 1.25  # lists of one batch are longer than those of another
 WARM = 3  # steps before one is recorded: they make the optimizers' state and the libraries' handles
 
@@ -47,6 +49,10 @@ class Objective:
         factors = self.weigher.factors()
         return {name: options.weight * factors.get(name, 1.0) for name, options in self.options.items()}
 
+    def weighted(self, losses: Mapping[str, Tensor]) -> list[Tensor]:
+        """weight · loss of every weighted task, the weight being that of the file."""
+        return [options.weight * losses[name] for name, options in self.options.items()]
+
     def losses(self, output: Output, batch: Batch) -> Losses:
         """The unweighted loss of every weighted task, scalars."""
         return {
@@ -57,10 +63,36 @@ class Objective:
             for name, options in self.options.items()
         }
 
+    def weigh(
+        self, losses: Mapping[str, Tensor], views: Sequence[Tensor], group: Group, trained: Trained
+    ) -> TaskGradients | None:
+        """Tell the weigher what it reads of a step; the tasks' gradients, where those are read."""
+        reads = self.weigher.reads
+        if reads is None:
+            return None
+        weighted = self.weighted(losses)
+        told = group.total(torch.stack([loss.detach() for loss in weighted]))
+        gradients = gramian = None
+        if reads != "losses":
+            gradients = TaskGradients(weighted, views, *trained)
+            gramian = gradients.gramian(reads, group)
+        self.weigher.weigh(told, gramian)
+        for state in self.weigher.buffers():  # one process's answer, where methods draw or round
+            group.tell(state)
+        return gradients
+
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Σ weight · loss, a scalar; a penalty's weight is 1."""
         weights = self.weights()
         return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+
+    def backward(self, losses: Mapping[str, Tensor], gradients: TaskGradients | None) -> None:
+        """Leave the gradient of the total in every parameter; put together where tasks have theirs."""
+        if gradients is None:
+            self.total(losses).backward()  # type: ignore[no-untyped-call]
+            return
+        penalties = [loss for name, loss in losses.items() if name not in self.options]
+        gradients.backward(list(self.weigher.factors().values()), penalties)
 
 
 def make_step(
@@ -72,31 +104,37 @@ def make_step(
     No step is taken where a loss is not finite; on a GPU, where to look would be to wait, it is.
     """
     device = next(model.parameters()).device.type
-    tables, dense, _ = parameters(model)
+    tables, dense, copies = parameters(model)
     dense += objective.weigher.parameters()
-    half = config.precision == "bf16"
+
+    def forward(batch: Batch) -> tuple[Output, Losses]:
+        with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
+            output: Output = model(batch)
+        return output, objective.losses(output, batch)
 
     def step(batch: Batch) -> Losses:
-        with torch.autocast(device, torch.bfloat16, enabled=half):
-            output: Output = model(batch)
+        output, losses = forward(batch)
+        gradients = objective.weigh(losses, output.embedded, group, (tables, dense, copies))
         # A process's part of the sum over all: a penalty is the same on each of them.
         penalties = {**output.penalties, **objective.weigher.penalties()}
-        losses = {**objective.losses(output, batch),
-                  **{name: penalty / group.size for name, penalty in penalties.items()}}
-        total = objective.total(losses)
+        losses |= {name: penalty / group.size for name, penalty in penalties.items()}
         found = group.total(torch.stack([loss.detach() for loss in losses.values()]))
         if device != "cpu" or torch.isfinite(found).all():
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
+            objective.backward(losses, gradients)
             group.share_gradients(tables, dense)
             for optimizer in optimizers:
                 optimizer.step()
+            if objective.weigher.looks_back:
+                with torch.no_grad():
+                    again = objective.weighted(forward(batch)[1])
+                objective.weigher.look_back(group.total(torch.stack(again)))
         return dict(zip(losses, found.unbind(), strict=True))
 
     # A recorded step has its learning rates in it.
     recordable = engine(device) == "triton" and group.size == 1 and config.schedule is None
-    return Recorded(step) if recordable else step
+    return Recorded(step) if recordable and objective.weigher.reads is None else step
 
 
 class Recorded:
@@ -146,7 +184,7 @@ class Recorded:
             self._losses = self._step(self._batch)
 
 
-def parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], int]:
+def parameters(model: nn.Module) -> Trained:
     """Tables, everything else, and the copies of an embedding that a row of a table holds."""
     embedding = model.get_submodule("embedding")
     tables = list(embedding.get_submodule("tables").parameters())

@@ -17,7 +17,15 @@ from recmtl.learn.epoch import Epoch
 from recmtl.learn.fit import fit
 from recmtl.learn.predict import Batches
 from recmtl.learn.resume import Checkpoints, Standing
-from recmtl.schema.weighting import DynamicAverage, Uncertainty, WeightingConfig
+from recmtl.schema.weighting import (
+    FAMO,
+    CAGrad,
+    DynamicAverage,
+    GradNorm,
+    PCGrad,
+    Uncertainty,
+    WeightingConfig,
+)
 from tests.learn.test_fit import Made, setup
 
 LOSS = {"ctr": 1.0, "ctcvr": 1.0}
@@ -80,7 +88,9 @@ def test_killed_at_any_step_it_ends_with_the_same_weights(tmp_path: Path, every:
                for a, b in zip(again, epochs, strict=True))
 
 
-@pytest.mark.parametrize("weighting", [Uncertainty(), DynamicAverage(temperature=0.1)], ids=repr)
+@pytest.mark.parametrize("weighting", [
+    Uncertainty(), DynamicAverage(temperature=0.1), FAMO(), GradNorm(), PCGrad(), CAGrad(on="parameters"),
+], ids=repr)
 @pytest.mark.parametrize("after", [2, 5, 8, 11])
 def test_weights_that_move_are_those_of_a_fit_that_was_not_killed(
     tmp_path: Path, after: int, weighting: WeightingConfig

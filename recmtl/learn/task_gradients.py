@@ -1,0 +1,85 @@
+"""The gradient of each task, at the embedded batch and at the dense part; never that of a whole table."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from recmtl.errors import RecmtlError
+from recmtl.learn.group import Group
+from recmtl.schema.weighting import Place
+
+Gradients = Sequence[Tensor]  # a place each; zeros where a loss does not reach it
+
+
+class TaskGradients:
+    """Of losses (scalars), at views of the embedded batch and at dense parameters.
+
+    One backward pass a task through all but the look-up, of whose tables each view's gradient says all; a
+    weighted sum is then one pass through the look-up alone.
+    """
+
+    def __init__(
+        self, losses: Sequence[Tensor], views: Sequence[Tensor], tables: Sequence[nn.Parameter],
+        dense: Sequence[nn.Parameter], copies: int,
+    ) -> None:
+        self._views = [view for view in views if view.requires_grad]
+        self._tables, self._dense, self._copies = tables, dense, copies
+        self._tasks = [self._of(loss) for loss in losses]
+
+    def gramian(self, at: Place, group: Group) -> Tensor:
+        """⟨g_s, g_t⟩ (T, T), g_t being task t's gradients in all places that two tasks or more move.
+
+        At "features" the places are the views: rows that other processes hold are other parts of them,
+        and products add up. At "parameters" they are dense parameters and, of each copy in a table, the
+        rows that the batch reads. Raises RecmtlError for these in several processes, whose gradients
+        would have to be added up before.
+        """
+        if at == "parameters" and group.size > 1:
+            raise RecmtlError(
+                "each process has a part of a task's gradient alone", where="weighting",
+                found='on = "parameters"', expected='on = "features", or one process',
+            )
+        found = [self._at(at, gradients) for gradients in self._tasks]
+        places = zip(*found, strict=True)
+        products = group.total(torch.stack([_products(place) for place in places]))
+        reached = products.diagonal(dim1=1, dim2=2) > 0
+        return products[reached.sum(dim=1) > 1].sum(dim=0)
+
+    def backward(self, factors: Sequence[Tensor], rest: Sequence[Tensor]) -> None:
+        """Leave the gradient of Σ factor · loss + Σ rest, scalars, in every parameter."""
+        pieces = [(factor, task) for factor, task in zip(factors, self._tasks, strict=True)]
+        learned = [scalar for scalar in rest if scalar.requires_grad]
+        if learned:
+            pieces.append((torch.tensor(1.0), self._of(torch.stack(learned).sum())))
+        added = [
+            torch.stack([factor.to(all_of[place]) * all_of[place] for factor, all_of in pieces]).sum(0)
+            for place in range(len(self._views) + len(self._dense))
+        ]
+        for parameter, gradient in zip(self._dense, added[len(self._views) :], strict=True):
+            parameter.grad = gradient
+        torch.autograd.backward(self._views, added[: len(self._views)])
+
+    def _of(self, loss: Tensor) -> Gradients:
+        return torch.autograd.grad(
+            loss, [*self._views, *self._dense], retain_graph=True, allow_unused=True,
+            materialize_grads=True,
+        )
+
+    def _at(self, at: Place, gradients: Gradients) -> list[Tensor]:
+        """A task's gradients, place by place."""
+        views = list(gradients[: len(self._views)])
+        if at == "features":
+            return views
+        sparse = torch.autograd.grad(self._views, list(self._tables), views, retain_graph=True)
+        # The same rows for all tasks: those that the batch reads.
+        rows = [gradient.coalesce().values() for gradient in sparse]
+        copies = [part for values in rows for part in values.chunk(self._copies, dim=1)]
+        return [*gradients[len(views) :], *copies]
+
+
+def _products(place: Sequence[Tensor]) -> Tensor:
+    """(T, T), of the tasks' gradients in one place, in fp32 or more."""
+    stacked = torch.stack([gradient.flatten() for gradient in place])
+    stacked = stacked.to(torch.promote_types(stacked.dtype, torch.float32))
+    return stacked @ stacked.t()

@@ -1,0 +1,88 @@
+"""Two processes that weigh tasks by their gradients: the same factors on both, those of one process."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from recmtl.batch import Batch
+from recmtl.launch import launch
+from recmtl.learn import TrainConfig
+from recmtl.learn.fit import fit
+from recmtl.learn.group import ALONE, Group, join
+from recmtl.schema.weighting import FAMO, MGDA, GradNorm, PCGrad, WeightingConfig
+from recmtl.seed import seed_everything
+from tests.learn.test_fit import Made, keep, setup
+from tests.model.made_up import permute
+
+LOSS = {"ctr": 1.0, "ctcvr": 2.0, "minutes": 1.0}
+KINDS: list[WeightingConfig] = [MGDA(), GradNorm(), FAMO(), PCGrad()]
+
+
+class Part:
+    """Of the batches of another one process's rows, as in training, or its stretch, as in scoring."""
+
+    def __init__(self, whole: Made, group: Group, stretch: bool) -> None:
+        self.rows, batches = whole.rows, list(whole.batches())
+        count = len(batches) // group.size
+        self._batches = batches[group.rank * count : (group.rank + 1) * count] if stretch else [
+            replace(permute(b, torch.arange(group.rank, len(b), group.size)), whole=len(b))
+            for b in batches
+        ]
+
+    def batches(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
+        yield from self._batches[skip:]
+
+
+def trained(folder: Path, group: Group, weighting: WeightingConfig) -> dict[str, object]:
+    """What an epoch of two says of losses and weights, and a number for all that was trained."""
+    model, parts, objective = setup(LOSS, weighting=weighting)
+    assert isinstance(parts.train, Made) and isinstance(parts.valid, Made)
+    train, valid = Part(parts.train, group, stretch=False), Part(parts.valid, group, stretch=True)
+    parts = replace(parts, train=train, valid=valid, group=group)
+    seed_everything(1, "dropout", group.rank)
+    config = TrainConfig(monitor="auc_valid/ctr", epochs=2, patience=2, learning_rate=0.01)
+    *_, last = fit(model, parts, objective, config, keep(folder / weighting.kind))
+    state = [*model.state_dict().values(), *objective.weigher.state_dict().values()]
+    sums = [tensor.double().sum().item() for tensor in state]
+    return {"metrics": last.metrics, "sums": sums}
+
+
+def all_kinds(folder: Path) -> None:
+    torch.set_num_threads(1)
+    group = join("cpu")
+    found = {kind.kind: trained(folder, group, kind) for kind in KINDS}
+    (folder / f"{group.rank}.json").write_text(json.dumps(found))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, object]]]:
+    folder = tmp_path_factory.mktemp("two")
+    launch(partial(all_kinds, folder), 2, folder)
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("weighting", KINDS, ids=repr)
+def test_both_processes_have_the_same_weights(
+    two: list[dict[str, dict[str, object]]], weighting: WeightingConfig
+) -> None:
+    first, second = (process[weighting.kind] for process in two)
+    assert first["sums"] == second["sums"]
+    of_losses = [name for name in first["metrics"] if "valid" not in name]  # type: ignore[attr-defined]
+    assert any(name.startswith("weight/") for name in of_losses)
+
+
+@pytest.mark.parametrize("weighting", KINDS[:3], ids=repr)
+def test_they_are_those_of_one_process(
+    tmp_path: Path, two: list[dict[str, dict[str, object]]], weighting: WeightingConfig
+) -> None:
+    alone = trained(tmp_path, ALONE, weighting)["metrics"]
+    together = two[0][weighting.kind]["metrics"]
+    assert isinstance(alone, dict) and isinstance(together, dict)
+    for name, value in alone.items():
+        if name.startswith(("weight/", "loss_train/")):
+            assert together[name] == pytest.approx(value, rel=2e-3), name
