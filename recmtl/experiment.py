@@ -66,12 +66,17 @@ class Experiment(Problem):
         return self
 
     @model_validator(mode="after")
-    def _weightings_have_gradients(self) -> "Experiment":
-        embeds = any(hasattr(feature, "width") for feature in self.features.values())
+    def _models_can_be_trained_so(self) -> "Experiment":
+        train, embeds = self.train, any(hasattr(feature, "width") for feature in self.features.values())
         for name, model in self.models.items():
             own = model.effective_tables == "per_task"
-            reason = model.weighting and model.weighting.refusal(embeds, own, self.train.processes)
-            if reason:
+            reasons = [
+                model.weighting and model.weighting.refusal(embeds, own, train.processes),
+                model.freeze and model.freeze.refusal(
+                    model.towers_for(self.tasks), train.epochs, train.sharded_tables is not None
+                ),
+            ]
+            for reason in filter(None, reasons):
                 raise ValueError(f"models.{name}: {reason}")
         return self
 

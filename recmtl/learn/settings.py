@@ -31,6 +31,10 @@ class TrainConfig(Config):
     )
     monitor: str = Field(description="metric on valid that picks epochs and champion: auc_valid/ctcvr")
     patience: int = Field(default=1, ge=1, description="epochs without a better monitor before a stop")
+    task_patience: int | None = Field(
+        default=None, ge=1, description="epochs in which a task is not better before it stops",
+        exclude_if=lambda value: value is None,
+    )
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1, description="each model, once a seed")
     checkpoint_steps: int = Field(
         default=200, ge=1, description="least steps between two checkpoints of a run"
@@ -74,6 +78,15 @@ class TrainConfig(Config):
         """The monitored metric's name and task."""
         metric, _, task = self.monitor.partition("_valid/")
         return metric, task
+
+    def metric_of(self, kind: Literal["binary", "regression"]) -> tuple[str, int]:
+        """What tells whether a task of this type is better, and 1 where more is, −1 where less is.
+
+        The monitored metric where it measures such tasks, else `auc` or `rmse`.
+        """
+        known = BINARY_METRICS if kind == "binary" else REGRESSION_METRICS
+        metric = self.monitored[0] if self.monitored[0] in known else known[0]
+        return metric, -1 if metric in LOWER_IS_BETTER else 1
 
     @property
     def higher_is_better(self) -> bool:

@@ -11,11 +11,13 @@ from recmtl.batch import Batch, Output
 from recmtl.kernels import engine
 from recmtl.learn.group import Group
 from recmtl.learn.losses import task_loss
+from recmtl.learn.resting import Resting, stopped
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.task_gradients import TaskGradients
 from recmtl.learn.tasks import TaskStatistics
 from recmtl.learn.weighting import Weigher, build_weigher
 from recmtl.schema import Task
+from recmtl.schema.freeze import Freeze
 from recmtl.schema.losses import LossConfig, loss_of
 from recmtl.schema.weighting import WeightingConfig
 
@@ -27,12 +29,13 @@ WARM = 3  # steps before one is recorded: they make the optimizers' state and th
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised: the tasks, each one's loss, and what moves its weight, as in a file."""
+    """What is minimised: the tasks, each one's loss, what moves its weight, and what moves later on."""
 
     tasks: Mapping[str, Task]
     loss: Mapping[str, float | LossConfig]
     statistics: Mapping[str, TaskStatistics]  # on train
     weighting: WeightingConfig | None = None
+    freeze: Freeze | None = None
 
     @cached_property
     def options(self) -> Mapping[str, LossConfig]:
@@ -44,14 +47,27 @@ class Objective:
         """What moves the weights: one fit's own, which trains it."""
         return build_weigher(self.weighting, self.options)
 
+    @cached_property
+    def stopped(self) -> set[str]:
+        """The tasks whose loss has left the sum: one fit's own."""
+        return set()
+
+    def begin(self, past: Sequence[Mapping[str, float]], config: TrainConfig) -> None:
+        """An epoch begins; `past` holds the metrics of those before it."""
+        learned = {name: self.tasks[name] for name in self.loss}
+        self.stopped.update(stopped(learned, config, past))
+        self.weigher.begin(past)
+
     def weights(self) -> Mapping[str, Tensor | float]:
         """The weight of each task's loss in this step."""
         factors = self.weigher.factors()
-        return {name: options.weight * factors.get(name, 1.0) for name, options in self.options.items()}
+        return {name: 0.0 if name in self.stopped else options.weight * factors.get(name, 1.0)
+                for name, options in self.options.items()}
 
     def weighted(self, losses: Mapping[str, Tensor]) -> list[Tensor]:
-        """weight · loss of every weighted task, the weight being that of the file."""
-        return [options.weight * losses[name] for name, options in self.options.items()]
+        """weight · loss of every weighted task, by the weight of the file; 0 for one that has stopped."""
+        return [losses[name].new_zeros(()) if name in self.stopped else options.weight * losses[name]
+                for name, options in self.options.items()]
 
     def losses(self, output: Output, batch: Batch) -> Losses:
         """The unweighted loss of every weighted task, scalars."""
@@ -84,7 +100,8 @@ class Objective:
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Σ weight · loss, a scalar; a penalty's weight is 1."""
         weights = self.weights()
-        return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+        learned = {name: loss for name, loss in losses.items() if name not in self.stopped}
+        return torch.stack([weights.get(name, 1.0) * loss for name, loss in learned.items()]).sum()
 
     def backward(self, losses: Mapping[str, Tensor], gradients: TaskGradients | None) -> None:
         """Leave the gradient of the total in every parameter; put together where tasks have theirs."""
@@ -97,14 +114,14 @@ class Objective:
 
 def make_step(
     model: nn.Module, objective: Objective, optimizers: list[torch.optim.Optimizer],
-    config: TrainConfig, group: Group,
+    config: TrainConfig, group: Group, resting: Resting,
 ) -> Callable[[Batch], Losses]:
     """A function that takes one step on a batch and gives its losses, over all processes of a group.
 
     No step is taken where a loss is not finite; on a GPU, where to look would be to wait, it is.
     """
     device = next(model.parameters()).device.type
-    tables, dense, copies = parameters(model)
+    trained = tables, dense, _ = parameters(model)
     dense += objective.weigher.parameters()
 
     def forward(batch: Batch) -> tuple[Output, Losses]:
@@ -114,7 +131,7 @@ def make_step(
 
     def step(batch: Batch) -> Losses:
         output, losses = forward(batch)
-        gradients = objective.weigh(losses, output.embedded, group, (tables, dense, copies))
+        gradients = objective.weigh(losses, output.embedded, group, trained)
         # A process's part of the sum over all: a penalty is the same on each of them.
         penalties = {**output.penalties, **objective.weigher.penalties()}
         losses |= {name: penalty / group.size for name, penalty in penalties.items()}
@@ -123,18 +140,24 @@ def make_step(
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             objective.backward(losses, gradients)
+            resting.drop_gradients()
             group.share_gradients(tables, dense)
             for optimizer in optimizers:
                 optimizer.step()
             if objective.weigher.looks_back:
                 with torch.no_grad():
-                    again = objective.weighted(forward(batch)[1])
-                objective.weigher.look_back(group.total(torch.stack(again)))
+                    again = torch.stack(objective.weighted(forward(batch)[1]))
+                objective.weigher.look_back(group.total(again))
+        resting.put_back()
         return dict(zip(losses, found.unbind(), strict=True))
 
-    # A recorded step has its learning rates in it.
-    recordable = engine(device) == "triton" and group.size == 1 and config.schedule is None
-    return Recorded(step) if recordable and objective.weigher.reads is None else step
+    return Recorded(step) if engine(device) == "triton" and _alike(objective, config, group) else step
+
+
+def _alike(objective: Objective, config: TrainConfig, group: Group) -> bool:
+    """Whether all steps are the same kernels: one that is recorded has its learning rates in it."""
+    changing = (config.schedule, config.task_patience, objective.freeze, objective.weigher.reads)
+    return group.size == 1 and all(given is None for given in changing)
 
 
 class Recorded:

@@ -9,7 +9,7 @@ from recmtl.errors import RecmtlError
 from recmtl.learn.group import Group
 from recmtl.schema.weighting import Place
 
-Gradients = Sequence[Tensor]  # a place each; zeros where a loss does not reach it
+Gradients = Sequence[Tensor | None]  # a place each; None where a loss does not reach it
 
 
 class TaskGradients:
@@ -52,30 +52,30 @@ class TaskGradients:
         learned = [scalar for scalar in rest if scalar.requires_grad]
         if learned:
             pieces.append((torch.tensor(1.0), self._of(torch.stack(learned).sum())))
-        added = [
-            torch.stack([factor.to(all_of[place]) * all_of[place] for factor, all_of in pieces]).sum(0)
-            for place in range(len(self._views) + len(self._dense))
-        ]
+        factors, gradients = zip(*pieces, strict=True)
+        added = [_sum(factors, place) for place in zip(*gradients, strict=True)]
         for parameter, gradient in zip(self._dense, added[len(self._views) :], strict=True):
             parameter.grad = gradient
-        torch.autograd.backward(self._views, added[: len(self._views)])
+        known = [(view, g) for view, g in zip(self._views, added, strict=False) if g is not None]
+        torch.autograd.backward([view for view, _ in known], [gradient for _, gradient in known])
 
     def _of(self, loss: Tensor) -> Gradients:
-        return torch.autograd.grad(
-            loss, [*self._views, *self._dense], retain_graph=True, allow_unused=True,
-            materialize_grads=True,
-        )
+        places = [*self._views, *self._dense]
+        if not loss.requires_grad:  # its task has stopped
+            return [None] * len(places)
+        return torch.autograd.grad(loss, places, retain_graph=True, allow_unused=True)
 
-    def _at(self, at: Place, gradients: Gradients) -> list[Tensor]:
+    def _at(self, at: Place, found: Gradients) -> list[Tensor]:
         """A task's gradients, place by place."""
-        views = list(gradients[: len(self._views)])
+        places = [*self._views, *self._dense]
+        whole = [torch.zeros_like(p) if g is None else g for p, g in zip(places, found, strict=True)]
+        views, dense = whole[: len(self._views)], whole[len(self._views) :]
         if at == "features":
             return views
         sparse = torch.autograd.grad(self._views, list(self._tables), views, retain_graph=True)
         # The same rows for all tasks: those that the batch reads.
         rows = [gradient.coalesce().values() for gradient in sparse]
-        copies = [part for values in rows for part in values.chunk(self._copies, dim=1)]
-        return [*gradients[len(views) :], *copies]
+        return [*dense, *(part for values in rows for part in values.chunk(self._copies, dim=1))]
 
 
 def _products(place: Sequence[Tensor]) -> Tensor:
@@ -83,3 +83,10 @@ def _products(place: Sequence[Tensor]) -> Tensor:
     stacked = torch.stack([gradient.flatten() for gradient in place])
     stacked = stacked.to(torch.promote_types(stacked.dtype, torch.float32))
     return stacked @ stacked.t()
+
+
+def _sum(factors: Sequence[Tensor], place: Gradients) -> Tensor | None:
+    """Σ factor · gradient; None where no loss reaches the place."""
+    found = [factor.to(gradient) * gradient
+             for factor, gradient in zip(factors, place, strict=True) if gradient is not None]
+    return torch.stack(found).sum(0) if found else None

@@ -45,6 +45,7 @@ class EqualNorms(Weigher):
 
     r_t is L_t / L_t(0) over its mean over tasks; L_t(0) is the task's first loss. w moves by the gradient
     of Σ |w_t |g_t| − target_t|, targets taken as constants, and is scaled to a mean of 1 after each step.
+    A task without a gradient has no say in it.
 
     Reference: Chen et al., GradNorm, ICML 2018.
     """
@@ -65,8 +66,10 @@ class EqualNorms(Weigher):
             first.copy_(torch.where(first > 0, first, losses))
             left = torch.where(first > 0, losses / first, 1.0)
             norms = self.get_buffer("_norms").copy_(gramian.diagonal().clamp(min=0.0).sqrt())
-            targets = (self.weights * norms).mean() * (left / left.mean()) ** self._options.alpha
-            self.get_buffer("_targets").copy_(targets)
+            alive = norms > 0
+            behind = left / left[alive].mean()
+            targets = (self.weights * norms)[alive].mean() * behind**self._options.alpha
+            self.get_buffer("_targets").copy_(torch.where(alive, targets, 0.0))
 
     def factors(self) -> Mapping[str, Tensor]:
         return dict(zip(self._tasks, self._scaled().unbind(), strict=True))
