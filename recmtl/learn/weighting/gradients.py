@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +18,7 @@ class Balanced(Weigher):
     """Factors that a method reads off the Gramian of the tasks' gradients, anew at each step.
 
     A task without a gradient in a batch, as one whose label space has no row there, has no say in it and
-    the factor 1. Where fewer than two are left, or the Gramian is not finite, the factors stay.
+    the factor 1, and so has one that is left alone. A Gramian that is not finite changes nothing.
     """
 
     def __init__(self, tasks: Sequence[str], on: Place, method: Method) -> None:
@@ -28,13 +29,13 @@ class Balanced(Weigher):
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> None:
         assert gramian is not None
         found = gramian.double().cpu().numpy()
-        alive = found.diagonal() > 0
-        if not torch.isfinite(gramian).all() or alive.sum() < 2:
+        if not np.isfinite(found).all():
             return
-        part = found[alive][:, alive]
-        factors = torch.ones(len(found), dtype=torch.float64)
-        factors[torch.from_numpy(alive)] = torch.from_numpy(self._method(part / part.diagonal().mean()))
-        self.get_buffer("_factors").copy_(factors)
+        factors, alive = np.ones(len(found)), found.diagonal() > 0
+        if alive.sum() > 1:
+            part = found[alive][:, alive]
+            factors[alive] = self._method(part / part.diagonal().mean())
+        self.get_buffer("_factors").copy_(torch.from_numpy(factors))
 
     def factors(self) -> Mapping[str, Tensor]:
         return dict(zip(self._tasks, self.get_buffer("_factors").unbind(), strict=True))

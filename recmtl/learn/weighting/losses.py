@@ -92,8 +92,9 @@ class EqualRates(Weigher):
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> None:
         before = self.get_buffer("_losses").copy_(losses)
         with torch.no_grad():
-            shares = torch.where(before > 0, self.logits.softmax(0) / before, 0.0)
-            factors = torch.where(before > 0, len(shares) * shares / shares.sum(), 1.0)
+            alive = before > 0
+            shares = torch.where(alive, self.logits.softmax(0) / before, 0.0)
+            factors = torch.where(alive, alive.sum() * shares / shares.sum(), 1.0)
             self.get_buffer("_factors").copy_(factors)
 
     def look_back(self, losses: Tensor) -> None:
