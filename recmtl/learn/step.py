@@ -103,13 +103,15 @@ class Objective:
         learned = {name: loss for name, loss in losses.items() if name not in self.stopped}
         return torch.stack([weights.get(name, 1.0) * loss for name, loss in learned.items()]).sum()
 
-    def backward(self, losses: Mapping[str, Tensor], gradients: TaskGradients | None) -> None:
+    def backward(
+        self, losses: Mapping[str, Tensor], gradients: TaskGradients | None, group: Group
+    ) -> None:
         """Leave the gradient of the total in every parameter; put together where tasks have theirs."""
         if gradients is None:
             self.total(losses).backward()  # type: ignore[no-untyped-call]
             return
         penalties = [loss for name, loss in losses.items() if name not in self.options]
-        gradients.backward(list(self.weigher.factors().values()), penalties)
+        gradients.backward(list(self.weigher.factors().values()), penalties, group)
 
 
 def make_step(
@@ -139,7 +141,7 @@ def make_step(
         if device != "cpu" or torch.isfinite(found).all():
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            objective.backward(losses, gradients)
+            objective.backward(losses, gradients, group)
             resting.drop_gradients()
             group.share_gradients(tables, dense)
             for optimizer in optimizers:

@@ -46,18 +46,32 @@ class TaskGradients:
         reached = products.diagonal(dim1=1, dim2=2) > 0
         return products[reached.sum(dim=1) > 1].sum(dim=0)
 
-    def backward(self, factors: Sequence[Tensor], rest: Sequence[Tensor]) -> None:
-        """Leave the gradient of Σ factor · loss + Σ rest, scalars, in every parameter."""
-        pieces = [(factor, task) for factor, task in zip(factors, self._tasks, strict=True)]
+    def backward(self, factors: Sequence[Tensor], rest: Sequence[Tensor], group: Group) -> None:
+        """Leave the gradient of Σ factor · loss + Σ rest, scalars, in every parameter.
+
+        What one task alone moves, as its tower, has a factor of 1: those of 0 and below are answers to a
+        conflict, and would keep it from learning, or make it unlearn.
+        """
+        tasks, scales = self._tasks, self._scales(factors, group)
         learned = [scalar for scalar in rest if scalar.requires_grad]
         if learned:
-            pieces.append((torch.tensor(1.0), self._of(torch.stack(learned).sum())))
-        factors, gradients = zip(*pieces, strict=True)
-        added = [_sum(factors, place) for place in zip(*gradients, strict=True)]
+            tasks = [*tasks, self._of(torch.stack(learned).sum())]
+            scales = torch.cat([scales, torch.ones_like(scales[:1])])
+        places = zip(scales.unbind(1), zip(*tasks, strict=True), strict=True)
+        added = [_sum(scale, gradients) for scale, gradients in places]
         for parameter, gradient in zip(self._dense, added[len(self._views) :], strict=True):
             parameter.grad = gradient
         known = [(view, g) for view, g in zip(self._views, added, strict=False) if g is not None]
         torch.autograd.backward([view for view, _ in known], [gradient for _, gradient in known])
+
+    def _scales(self, factors: Sequence[Tensor], group: Group) -> Tensor:
+        """(T, places): each task's factor where two tasks or more have a gradient, 1 elsewhere."""
+        given = torch.stack(list(factors)).unsqueeze(1)
+        none = given.new_zeros((), dtype=torch.bool)
+        moved = [torch.stack([none if gradient is None else gradient.any() for gradient in task])
+                 for task in self._tasks]
+        reached = group.total(torch.stack(moved).to(given.dtype)) > 0
+        return torch.where(reached.sum(dim=0) > 1, given, 1.0)
 
     def _of(self, loss: Tensor) -> Gradients:
         places = [*self._views, *self._dense]
@@ -85,8 +99,8 @@ def _products(place: Sequence[Tensor]) -> Tensor:
     return stacked @ stacked.t()
 
 
-def _sum(factors: Sequence[Tensor], place: Gradients) -> Tensor | None:
-    """Σ factor · gradient; None where no loss reaches the place."""
-    found = [factor.to(gradient) * gradient
+def _sum(factors: Tensor, place: Gradients) -> Tensor | None:
+    """Σ factor · gradient, factors (T,); None where no loss reaches the place."""
+    found = [factor.to(gradient.dtype) * gradient
              for factor, gradient in zip(factors, place, strict=True) if gradient is not None]
     return torch.stack(found).sum(0) if found else None

@@ -47,20 +47,34 @@ def dense_gradients(model: MultiTask, total: Tensor) -> dict[str, Tensor]:
     }
 
 
+def pieces(model: MultiTask, name: str, gradient: Tensor) -> tuple[Tensor, ...]:
+    """The copies of a table, side by side in it; any other parameter whole."""
+    return gradient.chunk(model.embedding.copies if name.startswith("embedding.tables") else 1, dim=-1)
+
+
+def weighted(place: tuple[Tensor, ...], factors: list[float]) -> Tensor:
+    """Σ factor · gradient where two tasks or more have one, Σ gradient elsewhere."""
+    shared = sum(bool(gradient.any()) for gradient in place) > 1
+    return sum((f * g for f, g in zip(factors if shared else [1.0] * len(place), place, strict=True)),
+               torch.zeros_like(place[0]))
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_a_weighted_sum_is_the_backward_pass_of_the_sum(name: str) -> None:
+def test_factors_weigh_what_tasks_share_and_nothing_else(name: str) -> None:
     model, output, losses = made(name)
     penalties = list(output.penalties.values())
     assert bool(penalties) == (name == "penalty")
-    total = torch.stack([f * loss for f, loss in zip(FACTORS, losses, strict=True)] + penalties).sum()
-    expected = dense_gradients(model, total)
+    apart = [dense_gradients(model, loss) for loss in losses]
+    rest = dense_gradients(model, torch.stack([losses[0] * 0.0, *penalties]).sum())
     tables, dense, copies = parameters(model)
     gradients = TaskGradients(losses, output.embedded, tables, dense, copies)
-    gradients.backward([torch.tensor(f) for f in FACTORS], penalties)
+    gradients.backward([torch.tensor(f) for f in FACTORS], penalties, ALONE)
     assert all(table.grad is not None and table.grad.is_sparse for table in tables)
     for parameter, found in model.named_parameters():
+        places = zip(*(pieces(model, parameter, task[parameter]) for task in apart), strict=True)
+        expected = torch.cat([weighted(place, FACTORS) for place in places], dim=-1) + rest[parameter]
         assert found.grad is not None
-        torch.testing.assert_close(found.grad.to_dense(), expected[parameter], rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(found.grad.to_dense(), expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["mmoe", "product", "stem"])
@@ -84,8 +98,7 @@ def test_products_at_parameters_are_those_of_what_two_tasks_move(name: str) -> N
     tasks = [dense_gradients(model, loss) for loss in losses]
     rows: list[list[Tensor]] = [[] for _ in tasks]
     for parameter in tasks[0]:
-        copies = model.embedding.copies if parameter.startswith("embedding.tables") else 1
-        for place in zip(*(task[parameter].chunk(copies, dim=-1) for task in tasks), strict=True):
+        for place in zip(*(pieces(model, parameter, task[parameter]) for task in tasks), strict=True):
             if sum(bool(gradient.any()) for gradient in place) > 1:
                 for row, gradient in zip(rows, place, strict=True):
                     row.append(gradient.flatten())
