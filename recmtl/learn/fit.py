@@ -21,7 +21,7 @@ from recmtl.learn.meter import Meter
 from recmtl.learn.metrics import task_metrics
 from recmtl.learn.optim import build_optimizers, paced
 from recmtl.learn.predict import Batches, predict
-from recmtl.learn.resting import Resting
+from recmtl.learn.resting import resting
 from recmtl.learn.resume import Checkpoints, Standing
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.sharded.tables import fused
@@ -60,8 +60,8 @@ def fit(
     weigher = objective.weigher.to(next(model.parameters()).device)
     modules = {"model": model, "weigher": weigher}
     optimizers = build_optimizers(*parameters(model), config) + fused(model) + weigher.optimizers(config)
-    resting = Resting(model, objective.freeze)
-    step = make_step(model, objective, optimizers, config, group, resting)
+    rest = resting(model, objective.freeze)
+    step = make_step(model, objective, optimizers, config, group, rest)
     standing = keep.restore(modules, optimizers, group) or Standing()
     epoch_steps = -(-parts.train.rows // (config.batch_size * group.size))
     done = (standing.epoch - 1) * epoch_steps + standing.steps
@@ -77,7 +77,7 @@ def fit(
         objective.begin([epoch.metrics for epoch in standing.past], config)
         if len(objective.stopped) == len(objective.loss):
             break
-        resting.begin(standing.epoch, objective.stopped)
+        rest.begin(standing.epoch, objective.stopped)
         _train(model, parts.train, standing, step, save, progress)
         epoch = _epoch(model, parts, objective, config, standing, progress)
         if epoch.best:

@@ -41,24 +41,20 @@ def _waited(values: Iterable[float], patience: int) -> bool:
 class Resting:
     """The parts of a model that stand still in an epoch: to the last bit, whatever an optimizer decays.
 
-    An optimizer passes over a parameter without a gradient; so its own state stands still, too.
+    An optimizer passes over a parameter without a gradient; so its own state stands still, too. `towers`
+    are those of tasks, `frozen` has parts and the epochs that they stand still for.
     """
 
-    def __init__(self, model: nn.Module, freeze: Freeze | None) -> None:
-        self._towers = dict(model.get_submodule("towers").named_children())
-        freeze = freeze or Freeze()
-        self._epochs = [
-            (model.get_submodule("embedding.tables"), freeze.tables),
-            (model.get_submodule("sharing"), freeze.sharing),
-            (model.get_submodule("relation"), freeze.relation),
-            *((self._towers[name], epochs) for name, epochs in freeze.of_towers([*self._towers]).items()),
-        ]
+    def __init__(
+        self, towers: Mapping[str, nn.Module], frozen: Sequence[tuple[nn.Module, int]] = ()
+    ) -> None:
+        self._towers, self._frozen = towers, frozen
         self._parameters: list[nn.Parameter] = []
         self._buffers: list[tuple[Tensor, Tensor]] = []
 
     def begin(self, epoch: int, stopped: Collection[str]) -> None:
         """An epoch begins, in which the towers of these tasks rest, too."""
-        still = [part for part, epochs in self._epochs if epoch <= epochs]
+        still = [part for part, epochs in self._frozen if epoch <= epochs]
         still += [tower for name, tower in self._towers.items() if name in stopped]
         self._parameters = [parameter for part in still for parameter in part.parameters()]
         self._buffers = [(buffer, buffer.clone()) for part in still for buffer in part.buffers()]
@@ -73,3 +69,18 @@ class Resting:
         """After a step, whose forward passes may have moved running statistics."""
         for buffer, before in self._buffers:
             buffer.copy_(before)
+
+
+NOTHING = Resting({})  # rests
+
+
+def resting(model: nn.Module, freeze: Freeze | None) -> Resting:
+    """What rests of a model by what a file says of it."""
+    towers = dict(model.get_submodule("towers").named_children())
+    given = freeze or Freeze()
+    return Resting(towers, [
+        (model.get_submodule("embedding.tables"), given.tables),
+        (model.get_submodule("sharing"), given.sharing),
+        (model.get_submodule("relation"), given.relation),
+        *((towers[name], epochs) for name, epochs in given.of_towers([*towers]).items()),
+    ])

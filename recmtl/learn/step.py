@@ -11,7 +11,7 @@ from recmtl.batch import Batch, Output
 from recmtl.kernels import engine
 from recmtl.learn.group import Group
 from recmtl.learn.losses import task_loss
-from recmtl.learn.resting import Resting, stopped
+from recmtl.learn.resting import NOTHING, Resting, stopped
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.task_gradients import TaskGradients
 from recmtl.learn.tasks import TaskStatistics
@@ -116,7 +116,7 @@ class Objective:
 
 def make_step(
     model: nn.Module, objective: Objective, optimizers: list[torch.optim.Optimizer],
-    config: TrainConfig, group: Group, resting: Resting,
+    config: TrainConfig, group: Group, rest: Resting = NOTHING,
 ) -> Callable[[Batch], Losses]:
     """A function that takes one step on a batch and gives its losses, over all processes of a group.
 
@@ -142,7 +142,7 @@ def make_step(
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             objective.backward(losses, gradients, group)
-            resting.drop_gradients()
+            rest.drop_gradients()
             group.share_gradients(tables, dense)
             for optimizer in optimizers:
                 optimizer.step()
@@ -150,7 +150,7 @@ def make_step(
                 with torch.no_grad():
                     again = torch.stack(objective.weighted(forward(batch)[1]))
                 objective.weigher.look_back(group.total(again))
-        resting.put_back()
+        rest.put_back()
         return dict(zip(losses, found.unbind(), strict=True))
 
     return Recorded(step) if engine(device) == "triton" and _alike(objective, config, group) else step
