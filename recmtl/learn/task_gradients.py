@@ -86,6 +86,8 @@ class TaskGradients:
         views, dense = whole[: len(self._views)], whole[len(self._views) :]
         if at == "features":
             return views
+        if not self._tables:
+            return dense
         sparse = torch.autograd.grad(self._views, list(self._tables), views, retain_graph=True)
         # The same rows for all tasks: those that the batch reads.
         rows = [gradient.coalesce().values() for gradient in sparse]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recmtl.batch import Output
+from recmtl.batch import Layout, Output
 from recmtl.errors import RecmtlError
 from recmtl.learn.group import ALONE, Group
 from recmtl.learn.step import Objective, parameters
@@ -106,6 +106,21 @@ def test_products_at_parameters_are_those_of_what_two_tasks_move(name: str) -> N
     gradients = TaskGradients(losses, output.embedded, *parameters(model))
     found = gradients.gramian("parameters", ALONE)
     torch.testing.assert_close(found, expected @ expected.t(), rtol=1e-6, atol=1e-12)
+
+
+def test_a_model_without_tables_is_weighed_by_its_parameters() -> None:
+    layout = Layout((), (), LAYOUT.dense, {}, LAYOUT.labels)
+    config = ModelConfig.model_validate({"loss": LOSS, **MODELS["mmoe"]})
+    model = build_model(config, EmbeddingConfig(), layout, TASKS)
+    objective = Objective(TASKS, LOSS, dict.fromkeys(TASKS, TaskStatistics(1, 0.5, 0.5, 1.0)))
+    output = model(BATCH)
+    losses = objective.weighted(objective.losses(output, BATCH))
+    gradients = TaskGradients(losses, output.embedded, *parameters(model))
+    assert (gradients.gramian("parameters", ALONE).diagonal() > 0).all()
+    gradients.backward([torch.tensor(1.0)] * 3, [], ALONE)
+    expected = dense_gradients(model, torch.stack(losses).sum())
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-4, atol=1e-6)
 
 
 def test_parameters_of_several_processes_are_refused() -> None:
