@@ -1,6 +1,6 @@
 """Parts that are frozen and tasks that have stopped: to the last bit, whatever an optimizer decays."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,9 +85,7 @@ def test_all_towers_freeze_by_one_number(tmp_path: Path) -> None:
     assert moved(first, second) == ALL
 
 
-CONFIG: Callable[..., TrainConfig] = lambda **more: TrainConfig(  # noqa: E731
-    monitor="auc_valid/ctcvr", task_patience=2, **more
-)
+CONFIG = TrainConfig(monitor="auc_valid/ctcvr", task_patience=2)
 PAST = [
     {"auc_valid/ctr": 0.7, "auc_valid/ctcvr": 0.60, "rmse_valid/minutes": 3.0, "logloss_valid/ctr": 0.5},
     {"auc_valid/ctr": 0.6, "auc_valid/ctcvr": 0.61, "rmse_valid/minutes": 3.5, "logloss_valid/ctr": 0.4},
@@ -102,13 +100,13 @@ def test_a_task_stops_after_so_many_epochs_without_a_better_metric_of_its_own() 
     The errors of minutes fall in the third.
     """
     tasks = {name: TASKS[name] for name in LOSS}
-    assert [set(stopped(tasks, CONFIG(), PAST[:n])) for n in range(5)] == [
+    assert [set(stopped(tasks, CONFIG, PAST[:n])) for n in range(5)] == [
         set(), set(), set(), {"ctr"}, {"ctr"},
     ]
-    by_logloss = CONFIG().model_copy(update={"monitor": "logloss_valid/ctr"})
+    by_logloss = CONFIG.model_copy(update={"monitor": "logloss_valid/ctr"})
     assert not stopped({"ctr": TASKS["ctr"]}, by_logloss, PAST)
-    assert not stopped(tasks, CONFIG().model_copy(update={"task_patience": None}), PAST)
-    assert not stopped({"cvr": TASKS["cvr"]}, CONFIG(), PAST)  # valid says nothing of it
+    assert not stopped(tasks, CONFIG.model_copy(update={"task_patience": None}), PAST)
+    assert not stopped({"cvr": TASKS["cvr"]}, CONFIG, PAST)  # valid says nothing of it
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS, ids=repr)
