@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.optimize import LinearConstraint, NonlinearConstraint, minimize
 
-from recmtl.learn.weighting import METHODS
-from recmtl.learn.weighting.gramian import Array, cagrad, imtl_g, mgda, nash_mtl, pcgrad, upgrad
+from recmtl.learn.weighting.gradients import Array
+from recmtl.learn.weighting.gramian import METHODS, cagrad, imtl_g, mgda, nash_mtl, pcgrad, upgrad
 
 TWO = np.array([[1.0, 0.2, -0.3], [-0.7, 0.9, 0.4]])  # they conflict
 THREE = np.array([[1.0, 0.2, -0.3, 0.5], [-0.7, 0.9, 0.4, 0.1], [0.3, -1.2, 0.8, -0.4]])

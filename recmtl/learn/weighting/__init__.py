@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 
-from recmtl.learn.weighting import gramian
-from recmtl.learn.weighting.gradients import Balanced, EqualNorms, Method
+from recmtl.learn.weighting.gradients import Balanced, EqualNorms
 from recmtl.learn.weighting.losses import AveragedChanges, EqualRates, LearnedVariances
 from recmtl.learn.weighting.weigher import Weigher
 from recmtl.schema.losses import LossConfig
@@ -19,11 +18,6 @@ from recmtl.schema.weighting import (
 
 __all__ = ["AveragedChanges", "LearnedVariances", "Weigher", "build_weigher"]
 
-METHODS: Mapping[str, Method] = {
-    "pcgrad": gramian.pcgrad, "mgda": gramian.mgda, "imtl_g": gramian.imtl_g,
-    "nash_mtl": gramian.nash_mtl, "upgrad": gramian.upgrad,
-}
-
 
 def build_weigher(config: WeightingConfig | None, losses: Mapping[str, LossConfig]) -> Weigher:
     """What moves the weights of tasks with these losses; None in a file leaves them fixed."""
@@ -37,6 +31,8 @@ def build_weigher(config: WeightingConfig | None, losses: Mapping[str, LossConfi
         return EqualRates(tuple(losses), config)
     if isinstance(config, GradNorm):
         return EqualNorms(tuple(losses), config)
+    from recmtl.learn.weighting import gramian  # scipy's solvers: for those alone that ask for them
+
     if isinstance(config, CAGrad):
         return Balanced(tuple(losses), config.on, partial(gramian.cagrad, c=config.c))
-    return Balanced(tuple(losses), config.on, METHODS[config.kind])
+    return Balanced(tuple(losses), config.on, gramian.METHODS[config.kind])

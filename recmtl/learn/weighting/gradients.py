@@ -1,16 +1,18 @@
 """Weights by the tasks' gradients: what their inner products ask for, and norms that are held equal."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recmtl.learn.settings import TrainConfig
-from recmtl.learn.weighting.gramian import Array
 from recmtl.learn.weighting.weigher import Weigher
 from recmtl.schema.weighting import GradNorm, Place
 
+Array = NDArray[Any]  # of float64
 Method = Callable[[Array], Array]
 
 

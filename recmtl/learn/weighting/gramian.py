@@ -6,14 +6,13 @@ leaves a task its weight; methods that say no more than a direction get a mean o
 """
 
 import math
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.optimize import brentq, nnls
 
-Array = NDArray[Any]  # of float64
+from recmtl.learn.weighting.gradients import Array, Method
 
 RIDGE = 1e-9  # keeps a bargain finite between gradients that cancel each other
 STEPS = 200  # of Newton's method at most: some ten are enough
@@ -116,6 +115,11 @@ def upgrad(gramian: Array) -> Array:
     """
     root = _root(gramian)
     return sum((own + nnls(root, -root @ own)[0] for own in np.eye(len(gramian))), np.zeros(len(gramian)))
+
+
+METHODS: Mapping[str, Method] = {
+    "pcgrad": pcgrad, "mgda": mgda, "imtl_g": imtl_g, "nash_mtl": nash_mtl, "upgrad": upgrad,
+}
 
 
 def _shortest(gramian: Array) -> Array:
