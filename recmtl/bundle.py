@@ -5,7 +5,7 @@ again, so that a bundle that would score differently here is refused rather than
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from recmtl.folder import read_manifest
 from recmtl.learn.checkpoint import map_weights, save_weights
 from recmtl.model.embedding import unfilled_tables
 from recmtl.model.multitask import MultiTask, build_model
+from recmtl.plugins import Package, missing, needed
 
 GOLDEN_ROWS = 64
 TOLERANCE = 1e-4  # another processor sums in another order; a wrong table is off by far more
@@ -48,11 +49,14 @@ class Bundle:
 
     def save(self, folder: Path, golden: pa.Table) -> None:
         """Write into an existing folder; `golden` holds rows of the encoder's input columns."""
-        description = {
+        description: dict[str, object] = {
             "experiment": json.loads(self.experiment.model_dump_json()),
             "model": self.model_name,
             "seed": self.seed,
         }
+        packages = needed(self.experiment)
+        if packages:
+            description["packages"] = [vars(package) for package in packages]
         (folder / "experiment.json").write_text(json.dumps(description, indent=1))
         (folder / "encoder").mkdir()
         self.encoder.save(folder / "encoder")
@@ -70,8 +74,10 @@ class Bundle:
             description = json.loads((folder / "experiment.json").read_text())
             name, seed = str(description["model"]), int(description["seed"])
             content = dict(description["experiment"])
+            packages = [Package(**package) for package in description.get("packages", ())]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RecmtlError(f"no readable experiment.json: {error!r}", where=folder) from error
+        _check_packages(packages, folder)
         experiment = Experiment.parse(content, folder, str(folder))
         if name not in experiment.models:
             raise RecmtlError(f"experiment.json has no model {name!r}", where=folder)
@@ -111,8 +117,29 @@ class Bundle:
                 raise RecmtlError(
                     f"task {task!r} scores its golden rows differently", where=folder,
                     expected=f"{was[row]:.6f} at row {row}", found=f"{scores[row]:.6f}",
-                    fix="the folder was changed, or another version of recmtl wrote it: train again",
+                    fix="the folder was changed, or another version of recmtl wrote it"
+                    f"{_others(self.experiment, folder)}: train again",
                 )
+
+
+def _check_packages(packages: Sequence[Package], folder: Path) -> None:
+    for package in packages:
+        if missing(package):
+            raise RecmtlError(
+                "the model has parts of a package that is not installed here", where=folder,
+                expected=package.told, fix=f"pip install {package.package}=={package.version}",
+            )
+
+
+def _others(experiment: Experiment, folder: Path) -> str:
+    """The packages of plug-ins that are installed here in another version, in words."""
+    description = json.loads((folder / "experiment.json").read_text())
+    saved = [Package(**package) for package in description.get("packages", ())]
+    here = {(p.group, p.kind): p.version for p in needed(experiment)}
+    other = [p for p in saved if here.get((p.group, p.kind)) != p.version]
+    return "".join(
+        f", or its {p.told} is {here.get((p.group, p.kind), 'another')} here" for p in other
+    )
 
 
 def stored_model(experiment: Experiment, name: str, encoder: Encoder, weights: Path) -> MultiTask:

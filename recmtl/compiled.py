@@ -18,13 +18,16 @@ FLAGS = (
 
 
 @cache
-def load(package: str, name: str) -> ctypes.CDLL | None:
-    """The functions of `name`.cpp in `package`; None without a compiler, and where SWITCH says so."""
+def load(package: str, *names: str) -> ctypes.CDLL | None:
+    """The functions of some .cpp files in `package`, compiled as one, in this order.
+
+    None without a compiler, and where SWITCH says so.
+    """
     if os.environ.get(SWITCH) == "torch":
         return None
-    source = (files(package) / f"{name}.cpp").read_text()
+    source = "\n".join((files(package) / f"{name}.cpp").read_text() for name in names)
     try:
-        return ctypes.CDLL(str(_built(name, source)))
+        return ctypes.CDLL(str(_built(names[-1], source)))
     except (OSError, subprocess.CalledProcessError):
         return None  # no compiler, no OpenMP, nowhere to write: the plain way does the same
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from recmtl.data.labels import parse
 from recmtl.experiment import Experiment
+from recmtl.plugins import needed
 from recmtl.schema.features import columns_of, resolve_features
 
 
@@ -25,6 +26,7 @@ def describe(config: Path) -> str:
         f"  side      {experiment.path(j.path)} on {', '.join(j.keys)}"
         + (f", each row valid from {j.valid_from}" if j.valid_from else "") for j in data.joins
     ]
+    lines += [f"  package   {package.told}" for package in needed(experiment)]
     lines += [f"  label     {name} = {text}" for name, text in experiment.labels.items()]
     kinds: dict[str, list[str]] = {}
     for name, feature in experiment.features.items():

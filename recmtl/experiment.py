@@ -4,15 +4,15 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from recmtl.errors import RecmtlError, nearest
 from recmtl.folder import digest
 from recmtl.learn import TrainConfig
-from recmtl.learn.settings import BINARY_METRICS, REGRESSION_METRICS
 from recmtl.model import EmbeddingConfig, ModelConfig
+from recmtl.plugins import classes_of
 from recmtl.schema import Problem
 
 
@@ -97,8 +97,7 @@ class Experiment(Problem):
         metric, task = self.train.monitored
         if task not in self.tasks:
             raise ValueError(f"train.monitor: no task {task!r}; {nearest(task, self.tasks)}")
-        fitting = BINARY_METRICS if self.tasks[task].type == "binary" else REGRESSION_METRICS
-        if metric not in fitting:
+        if metric not in self.train.measuring(self.tasks[task].type):
             raise ValueError(f"train.monitor: {metric!r} does not measure a {self.tasks[task].type} task")
         for name, model in self.models.items():
             if task not in model.reports(self.tasks):
@@ -137,14 +136,8 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
 def _step(kind: type[BaseModel], key: int | str) -> list[type[BaseModel]]:
     """The classes that a value under `key` may have; a dict's key or a union's tag narrows nothing."""
     if key in kind.model_fields:
-        return _classes(kind.model_fields[str(key)].annotation)
+        return classes_of(kind.model_fields[str(key)].annotation)
     tag = kind.model_fields.get("kind")
     if kind.__name__ == key or (tag is not None and tag.default == key):
         return [kind]
     return []
-
-
-def _classes(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [c for part in get_args(annotation) for c in _classes(part)]

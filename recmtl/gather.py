@@ -13,7 +13,7 @@ from recmtl.experiment import Experiment
 from recmtl.folder import read_manifest
 from recmtl.learn.gates import GateSummary
 from recmtl.learn.metrics import Part
-from recmtl.run import Prepared, Run, load_scores
+from recmtl.run import DRAWING, Prepared, Run, load_scores
 
 Folders = Mapping[Part, Sequence[Path]]  # part → the folder of each run's scores on it
 
@@ -24,6 +24,7 @@ def gather(experiment: Experiment, runs: Sequence[Run], prepared: Prepared, fold
         name=experiment.name,
         tasks=experiment.tasks,
         monitor=experiment.train.monitor,
+        metrics=experiment.train.metrics,
         parts={
             part: _part(experiment, runs, prepared.shards / part, part, where)
             for part, where in folders.items()
@@ -33,6 +34,7 @@ def gather(experiment: Experiment, runs: Sequence[Run], prepared: Prepared, fold
                 run.model, run.seed,
                 epochs=[epoch["metrics"] for epoch in read_manifest(run.folder)["epochs"]],
                 gates={part: _gates(where[i], part) for part, where in folders.items()},
+                drawing=_drawing(run),
             )
             for i, run in enumerate(runs)
         ],
@@ -55,7 +57,14 @@ def _part(
         )
         for run, folder in zip(runs, folders, strict=True)
     ]
-    return PartScores(rows, scores, compare(experiment.tasks, rows, scores, part))
+    compared = compare(experiment.tasks, rows, scores, part, own=experiment.train.metrics)
+    return PartScores(rows, scores, compared)
+
+
+def _drawing(run: Run) -> str | None:
+    """None of a run that an earlier version made."""
+    file = run.folder / DRAWING
+    return file.read_text() if file.exists() else None
 
 
 def _gates(folder: Path, part: Part) -> dict[str, GateSummary]:

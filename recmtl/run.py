@@ -1,6 +1,7 @@
 """One model of an experiment with one seed: from shards to a finished folder.
 
-The folder holds the bundle, the scores of valid, the epochs and what the gates did.
+The folder holds the bundle, a drawing of the model, the scores of valid, the epochs, and what the
+gates did.
 """
 
 import json
@@ -35,6 +36,7 @@ from recmtl.learn.resume import Checkpoints
 from recmtl.learn.sharded.tables import ShardedTables
 from recmtl.learn.step import Objective
 from recmtl.learn.tasks import statistics
+from recmtl.model.drawing import draw
 from recmtl.model.embedding import MakeTables, WholeTables
 from recmtl.model.multitask import MultiTask, build_model, parameter_count
 from recmtl.page import save_figure
@@ -42,6 +44,7 @@ from recmtl.progress import SILENT, Progress
 from recmtl.schema.contract import Contract
 from recmtl.seed import seed_everything, sums_in_order
 
+DRAWING = "model.svg"
 EVALUATED = 4096  # rows at a time at least, however small a training batch is
 
 
@@ -158,7 +161,7 @@ class _Training:
             listen(epoch)
 
         with write_folder(run.folder, manifest) as folder:
-            model, predictions = self.train(heard, progress)
+            model, predictions = self.train(heard, progress, folder)
             manifest["parameters"] = parameter_count(model)
             save_predictions(predictions, folder, "valid", run.title)
             del model  # its weights are in the file that the bundle is made from
@@ -167,12 +170,17 @@ class _Training:
         shutil.rmtree(run.checkpoints)
 
     def train(
-        self, listen: Callable[[Epoch], None], progress: Progress
+        self, listen: Callable[[Epoch], None], progress: Progress, folder: Path | None = None
     ) -> tuple[MultiTask, Predictions]:
-        """The model with its best weights, and what it predicts on valid; all of a group do this."""
+        """The model with its best weights, and what it predicts on valid; all of a group do this.
+
+        The model is drawn into the `folder` before it is trained: a part that cannot be says so at once.
+        """
         run, group, settings = self.run, self.group, self.run.experiment.train
         train, valid = (Shards.open(self.prepared.shards / part) for part in ("train", "valid"))
         model, objective = _model(run, train, self._make_tables())
+        if folder:
+            (folder / DRAWING).write_text(draw(model, run.model))
         model.to(self.device)
         if not group.first:
             seed_everything(run.seed, "dropout", group.rank)  # each drops other units of other rows

@@ -11,10 +11,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*(ROOT / "recmtl").rglob("*.py"), *(ROOT / "flows").rglob("*.py")])
 FLOORS = {
-    "errors": 1, "seed": 1, "folder": 1, "page": 1, "progress": 1, "schema": 1, "batch": 1,
+    "errors": 1, "seed": 1, "folder": 1, "page": 1, "plugins": 1, "progress": 1,
+    "schema": 1, "batch": 1,
     "compiled": 1, "kernels": 1,
     "data": 2, "model": 2, "learn": 2,
-    "experiment": 3,
+    "experiment": 3, "suite": 3,
     "bundle": 4, "evaluate": 4,
     "run": 5, "current": 5, "launch": 5, "gather": 5, "tracking": 5, "scoring": 5,
     "pipeline": 6, "library": 6, "describe": 6, "demo": 6, "cli": 6, "": 6,

@@ -34,6 +34,25 @@ def test_training_asks_for_torchrec_only_where_tables_are_sharded() -> None:
     assert heavy(code) == "HEAVY ['torch']"
 
 
+def test_a_step_loads_no_compiler() -> None:
+    """It is 70 MB and a second, for nothing."""
+    code = """
+import torch
+from recmtl.learn.optim import build_optimizers
+from recmtl.learn.settings import TrainConfig
+table, weight = (torch.nn.Parameter(torch.ones(3, 2)) for _ in range(2))
+optimizers = build_optimizers([table], [weight], 1, TrainConfig(monitor="auc_valid/ctr"))
+table.grad, weight.grad = torch.ones(3, 2).to_sparse(1), torch.ones(3, 2)
+for optimizer in optimizers:
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.zero_grad()
+assert (weight < 1).all() and (table < 1).all()
+assert not {"torch._dynamo", "pandas"} & set(sys.modules)
+"""
+    assert heavy(code) == "HEAVY ['torch']"
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["ingest", "--help"], ["check", "--help"]], ids=" ".join
 )

@@ -48,6 +48,8 @@ def test_equal_inputs_give_equal_bytes(finished: Path, tmp_path: Path, model: st
     first, second = ((f / "valid.parquet").read_bytes()
                      for f in (tmp_path / "a", finished / "out/models" / model / "seed-1"))
     assert first == second
+    drawing = (tmp_path / "a" / "model.svg").read_bytes()
+    assert drawing == (finished / "out/models" / model / "seed-1" / "model.svg").read_bytes()
 
 
 @pytest.mark.parametrize("sharing", [

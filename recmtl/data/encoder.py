@@ -78,13 +78,13 @@ class Encoder:
         Raises RecmtlError naming the column that is missing, of another type, or has a value that
         does not fit, with its row.
         """
-        reader = Reader(table, self.fitted)
+        reader = Reader(table, self.fitted.features, self.columns)
         rows = self._rows([(slot, reader.ids(slot.name)) for slot in self.layout.slots], table.num_rows)
         lists = {}
         for slot in self.layout.lists:
             values, offsets = reader.lists(slot.name)
             lists[slot.name] = self._rows([(slot, values)], len(values))[:, 0], offsets
-        return Encoded(rows, reader.dense(), lists)
+        return Encoded(rows, reader.dense(self.layout.dense, self.fitted.scales), lists)
 
     def _rows(self, columns: Sequence[tuple[Slot, pa.Array]], size: int) -> np.ndarray:
         """Rows of the fused tables, (size, columns); all looked up in one pass where C++ is compiled."""
@@ -94,9 +94,21 @@ class Encoder:
             vocabulary = self.fitted.vocabularies[self.fitted.owner(slot.name)]
             if vocabulary.index is None:
                 out[:, into] = vocabulary.rows(values) + slot.first
+                continue
+            read = Read(vocabulary.index, values, slot.first + RESERVED, slot.first + NULL, into)
+            if pa.types.is_dictionary(values.type):
+                out[:, into] = _by_code(read, self.dtype)
             else:
-                first = slot.first + RESERVED
-                reads.append(Read(vocabulary.index, values, first, slot.first + NULL, into))
+                reads.append(read)
         if reads:
             look_up(reads, out)
         return out
+
+
+def _by_code(read: Read, dtype: np.dtype[np.signedinteger]) -> np.ndarray:
+    """(B,) rows of a column that is a dictionary: each of its words is looked up once."""
+    words, codes = read.values.dictionary, read.values.indices
+    rows = np.full((len(words) + 1, 1), read.missing, dtype)
+    look_up([read._replace(values=words, into=0)], rows[:-1])
+    found: np.ndarray = rows[codes.fill_null(len(words)).to_numpy(), 0]
+    return found

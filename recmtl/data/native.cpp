@@ -3,43 +3,7 @@
 // Plain pointers and sizes, one thread: others read and write meanwhile. Each loop has an equal in pandas
 // or numpy beside the caller of its wrapper in native.py, and gives the same to the bit.
 
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
-
 namespace {
-
-using i64 = std::int64_t;
-using u64 = std::uint64_t;
-
-// A column as Arrow lays it out, from its element `offset` on. `ends` are those of strings, whose bytes
-// are `values`; `valid` is a bitmap, or null where no value is missing.
-struct Array {
-  const void* values;
-  const std::int32_t* ends;
-  const std::uint8_t* valid;
-  i64 offset;
-};
-
-inline bool is_valid(const Array& array, i64 n) {
-  const i64 bit = array.offset + n;
-  return !array.valid || (array.valid[bit >> 3] >> (bit & 7)) & 1;
-}
-
-inline i64 number(const Array& array, i64 n) {
-  return static_cast<const i64*>(array.values)[array.offset + n];
-}
-
-struct Word {
-  const char* bytes;
-  i64 size;
-};
-
-inline Word word(const Array& array, i64 n) {
-  const std::int32_t* end = array.ends + array.offset + n;
-  return {static_cast<const char*>(array.values) + end[0], i64(end[1]) - end[0]};
-}
 
 // MurmurHash3's finaliser: one value for each of 2^64, every bit of it dependent on every bit given.
 inline u64 spread(u64 x) {
@@ -76,11 +40,11 @@ inline bool same(Word a, Word b) {
   return load(a.bytes + a.size - 8, 8) == load(b.bytes + b.size - 8, 8);
 }
 
-// An entry of an open-addressing table of distinct values: an id, or a string's hash, and its place among
-// them; −1 is free.
-struct Entry {
+// An entry of an open-addressing table of distinct values, of which there are less than 2^31: an id, or a
+// string's hash, and its place among them; −1 is free. A table of ten million takes 60 MB less so packed.
+struct __attribute__((packed)) Entry {
   u64 key;
-  i64 place;
+  std::int32_t place;
 };
 
 struct Index {
@@ -95,8 +59,8 @@ constexpr i64 TILE = 1024;  // rows whose part of the matrix stays in the cache 
 // Keys of `count` values, and where the search for each begins; it is asked for.
 inline void prepare(const Array& array, i64 first, i64 count, const Index& index, u64* keys, i64* at) {
   for (i64 n = 0; n < count; ++n) {
-    const u64 hashed = array.ends ? hash(word(array, first + n)) : spread(u64(number(array, first + n)));
-    keys[n] = array.ends ? hashed : u64(number(array, first + n));
+    keys[n] = array.ends ? hash(word(array, first + n)) : u64(number(array, first + n));
+    const u64 hashed = (keys[n] ^ (keys[n] >> 32)) * 0x9e3779b97f4a7c15ULL;
     at[n] = i64((unsigned __int128)(hashed) * u64(index.room) >> 64);
     __builtin_prefetch(index.entries + at[n]);
   }
@@ -112,7 +76,7 @@ void build(const Index& index, i64 size) {
     for (i64 n = 0; n < count; ++n) {
       i64 slot = at[n];
       while (index.entries[slot].place >= 0) slot = slot + 1 == index.room ? 0 : slot + 1;
-      index.entries[slot] = {keys[n], first + n};
+      index.entries[slot] = {keys[n], std::int32_t(first + n)};
     }
   }
 }

@@ -165,6 +165,7 @@ class _InOrder:
         self._types: dict[str, Any] = {}
 
     def append(self, rows: Rows, keys: pa.Table) -> None:
+        keys = pa.table({name: _as_words(keys[name]) for name in keys.column_names})
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._keys, keys.schema, compression="zstd")
             self._types = describe(rows)
@@ -176,6 +177,11 @@ class _InOrder:
         if self._writer is not None:
             self._writer.close()
         return self._types
+
+
+def _as_words(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Words that are a dictionary in one block may be none in the next."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _counted(blocks: Iterator[Block], tally: Tally, advance: Callable[[int], None]) -> Iterator[Block]:

@@ -11,7 +11,9 @@ from recmtl.errors import RecmtlError
 from recmtl.schema import FilesSplit, HashSplit, Split, TimeSplit
 from recmtl.schema.times import in_utc
 
+CUT = ("_file", "_row")  # whose hash cuts valid from other rows
 _DIGITS = 12  # hexadecimal digits of a threshold: the hash is compared on 48 bits
+HASHES: int = 16**_DIGITS
 
 
 def part_of(split: Split, sources: Sequence[str] = (), zone: str | None = None) -> str:
@@ -32,38 +34,48 @@ def part_tree(split: Split, sources: Sequence[str], zone: str | None) -> exp.Exp
     """The same as a syntax tree."""
     if isinstance(split, HashSplit):
         return expression(
-            "split", "by_hash", hash=_hash(split.hash), test_below=_threshold(split.test),
-            valid_below=_threshold(split.test + split.valid),
+            "split", "by_hash", hash=_hash(split.hash), test_below=_digits(split.test),
+            valid_below=_digits(split.test + split.valid),
         )
     if isinstance(split, FilesSplit):
         return _by_files(split, sources)
-    return _by_day(split) if split.by_day else _by_time(split, zone or "UTC")
+    limits = {name: exp.convert(limit) for name, limit in limits_of(split, zone).items()}
+    return expression("split", "by_day" if split.by_day else "by_time", **limits)
 
 
-def _by_day(split: TimeSplit) -> exp.Expr:
-    return expression(
-        "split", "by_day",
-        start=exp.convert(date.fromisoformat(split.start) if split.start else date(1, 1, 1)),
-        valid=exp.convert(date.fromisoformat(split.valid)),
-        test=exp.convert(date.fromisoformat(split.test)),
-        stop=exp.convert(date.fromisoformat(split.end) if split.end else date.max),
-    )
-
-
-def _by_time(split: TimeSplit, zone: str) -> exp.Expr:
+def limits_of(split: TimeSplit, zone: str | None) -> dict[str, date] | dict[str, datetime]:
+    """`start`, `valid`, `test` and `stop`: days, or times in UTC; `stop` is the last one of test."""
+    if split.by_day:
+        return {
+            "start": date.fromisoformat(split.start) if split.start else date(1, 1, 1),
+            "valid": date.fromisoformat(split.valid),
+            "test": date.fromisoformat(split.test),
+            "stop": date.fromisoformat(split.end) if split.end else date.max,
+        }
+    zone = zone or "UTC"
     end = split.end and in_utc(split.end, zone)
     if end and split.end and len(split.end) == len("2022-05-04"):
         end = in_utc(split.end, zone, days=1) - timedelta(microseconds=1)  # that day is included
-    return expression(
-        "split", "by_time",
-        start=exp.convert(in_utc(split.start, zone) if split.start else datetime.min),
-        valid=exp.convert(in_utc(split.valid, zone)),
-        test=exp.convert(in_utc(split.test, zone)),
-        stop=exp.convert(end or datetime.max),
-    )
+    return {
+        "start": in_utc(split.start, zone) if split.start else datetime.min,
+        "valid": in_utc(split.valid, zone), "test": in_utc(split.test, zone),
+        "stop": end or datetime.max,
+    }
 
 
 def _by_files(split: FilesSplit, sources: Sequence[str]) -> exp.Expr:
+    files = split.files
+    outer = expression("split", "by_files", part_of_file=exp.convert(parts_of_files(split, sources)))
+    if files.valid is not None:
+        return outer
+    return expression(
+        "split", "with_valid_cut", outer_part=outer, cut_part=exp.convert(files.valid_from),
+        hash=_hash(CUT), valid_below=_digits(files.valid_fraction),
+    )
+
+
+def parts_of_files(split: FilesSplit, sources: Sequence[str]) -> list[str | None]:
+    """The part of each file. Raises RecmtlError where a pattern fits none, or two one file."""
     files = split.files
     patterns = {"train": files.train, "valid": files.valid, "test": files.test}
     numbers = {part: _matching(p, part, sources) for part, p in patterns.items() if p is not None}
@@ -76,14 +88,7 @@ def _by_files(split: FilesSplit, sources: Sequence[str]) -> exp.Expr:
                     fix="make the patterns of data.split.files exclude each other",
                 )
             seen[number] = part
-    of_files = exp.convert([seen.get(number) for number in range(len(sources))])
-    outer = expression("split", "by_files", part_of_file=of_files)
-    if files.valid is not None:
-        return outer
-    return expression(
-        "split", "with_valid_cut", outer_part=outer, cut_part=exp.convert(files.valid_from),
-        hash=_hash(("_file", "_row")), valid_below=_threshold(files.valid_fraction),
-    )
+    return [seen.get(number) for number in range(len(sources))]
 
 
 def _matching(pattern: str, part: str, sources: Sequence[str]) -> list[int]:
@@ -114,7 +119,12 @@ def _hash(columns: Sequence[str]) -> exp.Expr:
     return joined
 
 
-def _threshold(fraction: float) -> exp.Expr:
-    """The hash below which `fraction` of all hashes lie."""
-    below = round(fraction * 16**_DIGITS)
-    return exp.convert(f"{below:0{_DIGITS}x}" if below < 16**_DIGITS else "g")
+def threshold(fraction: float) -> int:
+    """The first 48 bits of a hash below which `fraction` of all hashes lie."""
+    return round(fraction * HASHES)
+
+
+def _digits(fraction: float) -> exp.Expr:
+    """The same as SQL compares it."""
+    below = threshold(fraction)
+    return exp.convert(f"{below:0{_DIGITS}x}" if below < HASHES else "g")

@@ -7,49 +7,62 @@ a null row, so that its count can grow.
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recmtl.data import native
 from recmtl.errors import RecmtlError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 PADDING, NULL, UNKNOWN, RESERVED = 0, 1, 2, 3
+COUNTS = ("value", "count", "first_day", "last_day")
 SCHEMA = ("value", "row", "count", "first_day", "last_day")
 
 
 class Vocabulary:
-    """Values with rows. `table` is as the module says, its values int64 or string.
+    """Values with rows: the first `kept` of `counts`, which has all but `row`, int64 or string values.
 
-    `size` counts the rows of its embedding table. Raises ValueError where rows are not as it says.
+    `size` counts the rows of the embedding table, with those reserved.
     """
 
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table.select(SCHEMA)
-        self.size = RESERVED + self.table.num_rows - self.table["row"].null_count  # with those reserved
-        if not np.array_equal(self._known["row"].to_numpy(), np.arange(RESERVED, self.size)):
-            raise ValueError("values are not in the order of their rows")
+    def __init__(self, counts: pa.Table, kept: int) -> None:
+        self._counts, self.size = counts.select(COUNTS), RESERVED + kept
 
     @classmethod
     def from_counts(cls, counts: pa.Table, min_count: int, max_size: int | None) -> "Vocabulary":
-        """Give rows to the values of `counts` (value, count, days; most frequent first)."""
+        """Give rows to the values of `counts`, which has the columns that a vocabulary's has."""
         frequent = int(np.sum(counts["count"].to_numpy() >= min_count))
-        kept = frequent if max_size is None else min(frequent, max_size)
-        place = np.arange(counts.num_rows, dtype=np.int64)
-        row = pa.array(place + RESERVED, mask=place >= kept)
-        return cls(counts.append_column("row", row))
+        return cls(counts, frequent if max_size is None else min(frequent, max_size))
 
     @classmethod
     def read(cls, file: Path) -> "Vocabulary":
         """Raises RecmtlError where the file is missing or no vocabulary."""
         try:
-            return cls(pq.read_table(file))
+            table = pq.read_table(file).select(SCHEMA)
+            read = cls(table, table.num_rows - table["row"].null_count)
+            if not table["row"].equals(read.table["row"]):
+                raise ValueError("values are not in the order of their rows")
+            return read
         except (OSError, ValueError, KeyError) as error:
             raise RecmtlError(
                 f"unreadable vocabulary: {error}", where=file, fix="fit the encoder again",
             ) from error
+
+    def __len__(self) -> int:
+        """Values that were seen on train."""
+        return len(self._counts)
+
+    @property
+    def table(self) -> pa.Table:
+        """As the module says; rows are made when asked for, as they would take a fifth of its memory."""
+        place = np.arange(len(self), dtype=np.int64)
+        row = pa.chunked_array([pa.array(place + RESERVED, mask=place >= self.size - RESERVED)])
+        return self._counts.append_column("row", row).select(SCHEMA)
 
     def write(self, file: Path) -> None:
         pq.write_table(self.table, file, compression="zstd")
@@ -79,15 +92,17 @@ class Vocabulary:
 
     @property
     def _is_integer(self) -> bool:
-        return bool(pa.types.is_integer(self.table["value"].type))
+        return bool(pa.types.is_integer(self._counts["value"].type))
 
     @property
     def _known(self) -> pa.Table:
-        return self.table.slice(0, self.size - RESERVED)
+        return self._counts.slice(0, self.size - RESERVED)
 
     @cached_property
     def _ids(self) -> "pd.Index[int]":
-        # pandas hashes int64 as it is: exact on all 64 bits, and 10 times np.searchsorted
+        import pandas as pd  # 25 MB that are needed without a compiler alone
+
+        # It hashes int64 as it is: exact on all 64 bits, and 10 times np.searchsorted
         index: pd.Index[int] = pd.Index(self._known["value"].to_numpy(), dtype="int64")
         assert index.is_unique  # makes its table now: cores that look up at once would see half of it
         return index

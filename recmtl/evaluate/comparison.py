@@ -13,9 +13,10 @@ import numpy as np
 from recmtl.errors import RecmtlError
 from recmtl.evaluate.significance import Bootstrap, Estimate, Statistic, estimate, paired_bootstrap
 from recmtl.learn.metrics import Part, task_metrics
-from recmtl.learn.settings import LOWER_IS_BETTER
+from recmtl.learn.settings import LOWER_IS_BETTER, is_higher_better
 from recmtl.learn.tasks import label_space
 from recmtl.schema import Task
+from recmtl.schema.metrics import MetricConfig
 
 Row = dict[str, Any]  # a line of a table: column → number, word or None
 
@@ -69,30 +70,37 @@ def compare(
     runs: Sequence[RunScores],
     part: Part,
     *,
+    own: Sequence[MetricConfig] = (),
     replicates: int = 400,
 ) -> Comparison:
-    """Measure every run on every task that it scores. Raises RecmtlError on a NaN score."""
+    """Measure every run on every task that it scores; `own` are metrics of plug-ins.
+
+    Raises RecmtlError on a NaN score.
+    """
     comparison = Comparison(part, [], [])
-    measured = [task_metrics(tasks, rows.labels, run.scores, part) for run in runs]
+    measured = [task_metrics(tasks, rows.labels, run.scores, part, own) for run in runs]
+    metrics = (*METRICS, *(metric.kind for metric in own))
     for name, task in tasks.items():
         scored = [i for i, run in enumerate(runs) if name in run.scores]
-        lines = [_line(name, runs[i], measured[i], part) for i in scored]
+        lines = [_line(name, runs[i], measured[i], part, metrics) for i in scored]
         if lines:
             boots = _bootstrap(task, rows, [runs[i].scores[name] for i in scored], replicates)
-            models = _judge(lines, boots, headline(task))
+            models = _judge(lines, boots, headline(task), metrics)
             comparison.runs.extend(lines)
             comparison.models.extend(models)
     return comparison
 
 
-def champion(comparison: Comparison, monitor: str) -> tuple[str, int]:
-    """Model and seed of the winner by `monitor`, such as `auc_valid/ctcvr`.
+def champion(
+    comparison: Comparison, monitor: str, own: Sequence[MetricConfig] = ()
+) -> tuple[str, int]:
+    """Model and seed of the winner by `monitor`, such as `auc_valid/ctcvr`; `own`: as in `compare`.
 
     The model with the best mean over seeds, and its best seed; equal values go to the first listed.
     Raises RecmtlError where no run has the metric.
     """
     column, _, task = monitor.partition(f"_{comparison.part}/")
-    sign = -1.0 if column in LOWER_IS_BETTER else 1.0
+    sign = 1.0 if is_higher_better(column, own) else -1.0
 
     def first(lines: list[Row]) -> Row:
         able = [line for line in lines if line["task"] == task and line.get(column) is not None]
@@ -105,8 +113,10 @@ def champion(comparison: Comparison, monitor: str) -> tuple[str, int]:
     return model, first([line for line in comparison.runs if line["model"] == model])["seed"]
 
 
-def _line(task: str, run: RunScores, measured: Mapping[str, float], part: Part) -> Row:
-    metrics = {m: measured.get(f"{m}_{part}/{task}") for m in METRICS}
+def _line(
+    task: str, run: RunScores, measured: Mapping[str, float], part: Part, names: Sequence[str]
+) -> Row:
+    metrics = {m: measured.get(f"{m}_{part}/{task}") for m in names}
     kind = run.kinds.get(task, "trained")
     return {"task": task, "model": run.model, "seed": run.seed, "kind": kind, **metrics}
 
@@ -126,12 +136,14 @@ def _bootstrap(
     )
 
 
-def _judge(lines: list[Row], boots: Bootstrap | None, metric: Statistic) -> list[Row]:
+def _judge(
+    lines: list[Row], boots: Bootstrap | None, metric: Statistic, names: Sequence[str]
+) -> list[Row]:
     """Add intervals and verdicts to the lines of one task's runs; return a line a model."""
     seeds: dict[str, list[int]] = {}
     for i, line in enumerate(lines):
         seeds.setdefault(line["model"], []).append(i)
-    models = [_mean([lines[i] for i in own], metric) for own in seeds.values()]
+    models = [_mean([lines[i] for i in own], metric, names) for own in seeds.values()]
     for line in (*lines, *models):
         line.update(dict.fromkeys((*_JUDGED, f"{metric}_low", f"{metric}_high")))
     if boots is None:
@@ -186,10 +198,10 @@ def _interval(metric: str, found: Estimate) -> Row:
     return {f"{metric}_low": found.low, f"{metric}_high": found.high}
 
 
-def _mean(lines: list[Row], metric: str) -> Row:
+def _mean(lines: list[Row], metric: str, names: Sequence[str]) -> Row:
     """One line for a model's runs on a task."""
     mean: Row = {k: lines[0][k] for k in ("task", "model", "kind")} | {"seeds": len(lines)}
-    for column in METRICS:
+    for column in names:
         values = [line[column] for line in lines if line[column] is not None]
         mean[column] = float(np.mean(values)) if values else None
     values = [line[metric] for line in lines if line[metric] is not None]

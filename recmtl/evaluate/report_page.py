@@ -1,4 +1,4 @@
-"""A sweep in, the HTML of its report out: the winner, each task, curves, calibration, gates."""
+"""A sweep in, the HTML of its report out: the winner, each task, curves, calibration, gates, models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,6 +25,7 @@ def report_page(sweep: Sweep, calibration: Sequence[Mapping[str, Any]]) -> str:
     _curves(page, sweep)
     _calibration(page, sweep, calibration)
     _gates(page, sweep)
+    _drawings(page, sweep)
     return page.html()
 
 
@@ -106,6 +107,7 @@ def _task(page: Page, sweep: Sweep, name: str) -> None:
     page.text(_meaning(task))
     metric = headline(task)
     others = ["logloss", "pcoc"] if task.type == "binary" else ["mae", "r2"]
+    others += [own.kind for own in sweep.metrics if own.type == task.type]
     columns = ["model", "", SHOWN[metric], "± seeds", "95 % interval", "difference",
                "its 95 % interval", "verdict", *(SHOWN.get(m, m) for m in others)]
     for part in sweep.parts:
@@ -211,3 +213,14 @@ def _gates(page: Page, sweep: Sweep) -> None:
         page.table(list(table[0]), [
             [f"{v:.3f}" if isinstance(v, float) else v for v in line.values()] for line in table
         ])
+
+
+def _drawings(page: Page, sweep: Sweep) -> None:
+    first = {h.model: h.drawing for h in reversed(sweep.histories) if h.drawing is not None}
+    if not first:
+        return
+    page.heading("Models")
+    page.text("What leads to each task, with sizes and parameters: from features to tables, networks, "
+              "gates and towers.")
+    for model in (m for m in sweep.models if m in first):
+        page.drawing(first[model], f"{model}: from features to tasks")

@@ -7,6 +7,7 @@ from recmtl.evaluate.comparison import Comparison, Rows, RunScores, champion
 from recmtl.learn.gates import GateSummary, gate_warnings
 from recmtl.learn.metrics import Part
 from recmtl.schema import Task
+from recmtl.schema.metrics import MetricConfig
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,13 @@ class PartScores:
 
 @dataclass(frozen=True)
 class RunHistory:
-    """How one run went: its metrics after each epoch, and part → task → gate."""
+    """How one run went: its metrics after each epoch, part → task → gate, and its model."""
 
     model: str
     seed: int
     epochs: Sequence[Mapping[str, float]] = ()
     gates: Mapping[Part, Mapping[str, GateSummary]] = field(default_factory=dict)
+    drawing: str | None = None  # an SVG of the model
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,13 @@ class Sweep:
     monitor: str
     parts: Mapping[Part, PartScores]
     histories: Sequence[RunHistory] = ()
+    metrics: Sequence[MetricConfig] = ()  # of plug-ins
 
     @property
     def champion(self) -> tuple[str, int] | None:
         """Model and seed that win on valid; None without a valid part."""
         valid = self.parts.get("valid")
-        return champion(valid.comparison, self.monitor) if valid else None
+        return champion(valid.comparison, self.monitor, self.metrics) if valid else None
 
     @property
     def reported(self) -> Part:

@@ -112,7 +112,7 @@ def _epoch(
     if objective.weighting or config.task_patience:
         with torch.no_grad():
             metrics |= {f"weight/{task}": float(weight) for task, weight in objective.weights().items()}
-    metrics |= task_metrics(objective.tasks, parts.labels, predicted.scores, "valid")
+    metrics |= task_metrics(objective.tasks, parts.labels, predicted.scores, "valid", config.metrics)
     value = _monitored(metrics, config)
     timings = {
         "train_seconds": standing.seconds,

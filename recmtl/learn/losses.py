@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from recmtl.batch import Batch
 from recmtl.learn.tasks import TaskStatistics, label_space
 from recmtl.schema import Task
-from recmtl.schema.losses import CrossEntropy, Focal, Huber, LossConfig, loss_of
+from recmtl.schema.losses import CrossEntropy, Focal, Huber, LossConfig, OwnLoss, loss_of
 
 LossFunction = Callable[[Tensor, Tensor, TaskStatistics, Any], Tensor]  # Any: the kind's own options
 
@@ -85,6 +85,13 @@ LOSSES: Mapping[str, LossFunction] = {
 }
 
 
+def row_losses(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
+    """The loss of each row, (B,), (B,) → (B,): a kind's function, or a plug-in's own."""
+    if isinstance(options, OwnLoss):
+        return options.rows(raw, label, statistics.mean, statistics.std)
+    return LOSSES[options.kind](raw, label, statistics, options)
+
+
 def task_loss(
     task: Task, raw: Tensor, batch: Batch, statistics: TaskStatistics,
     options: LossConfig | None = None, weights: Tensor | None = None,
@@ -101,7 +108,7 @@ def task_loss(
     raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
     # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
     label = torch.where(space, batch.labels[task.label], 0.0).to(raw.dtype)
-    loss = LOSSES[options.kind](raw, label, statistics, options) * batch.weight
+    loss = row_losses(raw, label, statistics, options) * batch.weight
     rows = batch.size * statistics.share
     if weights is not None:
         loss, rows = loss * weights, batch.size

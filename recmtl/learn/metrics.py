@@ -1,6 +1,6 @@
 """Labels and scores in, exact metrics out: each task on the rows of its own label space."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from recmtl.errors import RecmtlError, nearest
 from recmtl.learn.tasks import label_space
 from recmtl.schema import Task
+from recmtl.schema.metrics import MetricConfig
 
 Part = Literal["valid", "test"]
 
@@ -75,8 +76,9 @@ def task_metrics(
     labels: Mapping[str, np.ndarray],
     scores: Mapping[str, np.ndarray],
     part: Part,
+    own: Sequence[MetricConfig] = (),
 ) -> dict[str, float]:
-    """The metrics of every scored task, named like `auc_valid/ctcvr`.
+    """The metrics of every scored task, named like `auc_valid/ctcvr`; `own` are those of plug-ins.
 
     `labels` maps a label to (N,) float32 with NaN for null, `scores` a task to (N,). Raises
     RecmtlError where a score is no finite number.
@@ -90,8 +92,27 @@ def task_metrics(
         space = label_space(task, labels)
         measure = binary_metrics if task.type == "binary" else regression_metrics
         measured = measure(labels[task.label][space], score[space])
+        measured |= _measured(own, task, labels[task.label][space], score[space])
         metrics |= {f"{metric}_{part}/{name}": value for metric, value in measured.items()}
     return metrics
+
+
+def _measured(
+    own: Sequence[MetricConfig], task: Task, label: np.ndarray, score: np.ndarray
+) -> dict[str, float]:
+    """Plug-ins' metrics of a task, where they are defined."""
+    found: dict[str, float] = {}
+    for metric in own if len(label) else ():
+        if metric.type == task.type:
+            try:
+                value = metric.measure(label.astype(np.float64), score.astype(np.float64))
+            except Exception as error:  # whatever a plug-in's code does
+                raise RecmtlError(
+                    f"{type(error).__name__}: {error}", where=f"the plug-in's metric {metric.kind!r}"
+                ) from error
+            if value is not None and np.isfinite(value):
+                found[metric.kind] = float(value)
+    return found
 
 
 def check_scores(task: str, score: np.ndarray, rows: int) -> None:

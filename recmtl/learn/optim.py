@@ -1,6 +1,7 @@
 """Optimizers: row-wise Adagrad for the tables, touching only a batch's rows; AdamW for the rest."""
 
 from collections.abc import Callable, Iterable
+from inspect import unwrap
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,31 @@ if TYPE_CHECKING:
 Step = Callable[[Batch], dict[str, Tensor]]  # takes one, and gives its losses by name
 
 
-class RowAdagrad(torch.optim.Optimizer):
+class Uncompiled(torch.optim.Optimizer):
+    """An optimizer that nobody compiles.
+
+    torch's methods are wrapped so that its compiler passes over them, and load it for that: 70 MB, and a
+    second before the first step.
+    """
+
+    add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class AdamW(Uncompiled, torch.optim.AdamW):
+    """torch's own, in one fused loop."""
+
+    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+
+    def __init__(self, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+        super().__init__(
+            parameters, lr, weight_decay=weight_decay, fused=True, capturable=parameters[0].is_cuda
+        )
+
+
+class RowAdagrad(Uncompiled):
     """Adagrad with one accumulator per row and copy of it, for parameters with sparse gradients.
 
     For a touched row w with gradient g (plus l2 · w), of `copies` equal parts:
@@ -89,12 +114,7 @@ def build_optimizers(
             RowAdagrad(tables, config.table_learning_rate, config.table_l2, copies)
         )
     if dense:
-        optimizers.append(
-            torch.optim.AdamW(
-                dense, config.learning_rate, weight_decay=config.weight_decay, fused=True,
-                capturable=dense[0].is_cuda,
-            )
-        )
+        optimizers.append(AdamW(dense, config.learning_rate, config.weight_decay))
     return optimizers
 
 

@@ -1,14 +1,14 @@
 """`[train]`: how every model of a file is trained."""
 
+from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from recmtl.learn.schedule import Schedule, Steps
 from recmtl.schema import Config
+from recmtl.schema.metrics import BINARY_METRICS, REGRESSION_METRICS, Metric, MetricConfig
 
-BINARY_METRICS = ("auc", "logloss", "pcoc")
-REGRESSION_METRICS = ("rmse", "mae", "r2")
 LOWER_IS_BETTER = frozenset({"logloss", "rmse", "mae"})
 
 
@@ -28,6 +28,10 @@ class TrainConfig(Config):
     schedule: Schedule | None = Field(
         default=None, description="of both learning rates over the steps; without, they stay as they are",
         exclude_if=lambda value: value is None,  # files that do not name it keep their digest
+    )
+    metrics: tuple[Metric, ...] = Field(
+        default=(), description="measured beside the built-in ones: those of plug-ins",
+        exclude_if=lambda value: not value,  # files that do not name it keep their digest
     )
     monitor: str = Field(description="metric on valid that picks epochs and champion: auc_valid/ctcvr")
     patience: int = Field(default=1, ge=1, description="epochs without a better monitor before a stop")
@@ -51,14 +55,23 @@ class TrainConfig(Config):
             raise ValueError(f"{list(value)}: a seed stands there twice")
         return value
 
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_differ(cls, value: tuple[Metric, ...]) -> tuple[Metric, ...]:
+        names = [metric.kind for metric in value]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{', '.join(names)}: a metric stands there twice")
+        return value
+
     @field_validator("monitor")
     @classmethod
-    def _names_a_metric(cls, value: str) -> str:
+    def _names_a_metric(cls, value: str, info: ValidationInfo) -> str:
         metric, _, task = value.partition("_valid/")
-        if metric not in (*BINARY_METRICS, *REGRESSION_METRICS) or not task:
+        own = [each.kind for each in info.data.get("metrics", ())]
+        known = (*BINARY_METRICS, *REGRESSION_METRICS, *own)
+        if metric not in known or not task:
             raise ValueError(
-                f"{value!r}: the form is METRIC_valid/TASK with METRIC one of "
-                + ", ".join((*BINARY_METRICS, *REGRESSION_METRICS))
+                f"{value!r}: the form is METRIC_valid/TASK with METRIC one of {', '.join(known)}"
             )
         if metric == "pcoc":
             raise ValueError("pcoc is best at 1, neither high nor low: monitor auc or logloss")
@@ -79,15 +92,26 @@ class TrainConfig(Config):
         metric, _, task = self.monitor.partition("_valid/")
         return metric, task
 
-    def metric_of(self, kind: Literal["binary", "regression"]) -> tuple[str, int]:
+    def metric_of(self, type: Literal["binary", "regression"]) -> tuple[str, int]:
         """What tells whether a task of this type is better, and 1 where more is, −1 where less is.
 
         The monitored metric where it measures such tasks, else `auc` or `rmse`.
         """
-        known = BINARY_METRICS if kind == "binary" else REGRESSION_METRICS
+        known = self.measuring(type)
         metric = self.monitored[0] if self.monitored[0] in known else known[0]
-        return metric, -1 if metric in LOWER_IS_BETTER else 1
+        return metric, 1 if is_higher_better(metric, self.metrics) else -1
 
     @property
     def higher_is_better(self) -> bool:
-        return self.monitored[0] not in LOWER_IS_BETTER
+        return is_higher_better(self.monitored[0], self.metrics)
+
+    def measuring(self, type: Literal["binary", "regression"]) -> tuple[str, ...]:
+        """The metrics that measure tasks of a type."""
+        built_in = BINARY_METRICS if type == "binary" else REGRESSION_METRICS
+        return (*built_in, *(metric.kind for metric in self.metrics if metric.type == type))
+
+
+def is_higher_better(metric: str, own: Sequence[MetricConfig] = ()) -> bool:
+    """The direction of a built-in metric, or of one of a plug-in's."""
+    of_plugins = {each.kind: each.higher_is_better for each in own}
+    return of_plugins.get(metric, metric not in LOWER_IS_BETTER)

@@ -24,7 +24,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e7eb; --soft: #98a2b0; --rule: #2c323a;
   --back: #14171b; --band: #1b1f25; --good: #6fd19b; --goodback: #143323; --even: #e2c46a;
   --evenback: #362d10; --bad: #e2a19c; --badback: #3a2120; }
-  figure img { filter: invert(1) hue-rotate(180deg); } }
+  figure img:not(.drawn) { filter: invert(1) hue-rotate(180deg); } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1080px; padding: 48px 32px 96px; background: var(--back);
   color: var(--ink);
@@ -119,6 +119,13 @@ class Page:
         self._parts.append(
             f'<figure><img alt="{said}" width="{width}" src="{source}">{below}</figure>'
         )
+
+    def drawing(self, svg: str, caption: str = "") -> None:
+        """An SVG that knows light and dark by itself, embedded; its texts are kept as they are."""
+        data, said = base64.b64encode(svg.encode()).decode(), html.escape(caption)
+        below = f"<figcaption>{said}</figcaption>" if caption else ""
+        source = f"data:image/svg+xml;base64,{data}"
+        self._parts.append(f'<figure><img class="drawn" alt="{said}" src="{source}">{below}</figure>')
 
     def html(self) -> str:
         """The whole page: one file that needs no other."""

@@ -6,6 +6,7 @@ from recmtl.schema.events import Event
 from recmtl.schema.features import (
     Bag,
     Categorical,
+    Computed,
     Cross,
     Feature,
     History,
@@ -19,7 +20,7 @@ from recmtl.schema.source import Data, FilesSplit, HashSplit, Impressions, Join,
 from recmtl.schema.tasks import Task
 
 __all__ = [
-    "Bag", "Categorical", "Config", "Contract", "Count", "Cross", "Data", "Event", "Feature",
-    "FilesSplit", "HashSplit", "History", "Impressions", "Join", "Numeric", "Problem", "Rate", "Split",
-    "Task", "TimeSplit", "Vector", "resolve_features",
+    "Bag", "Categorical", "Computed", "Config", "Contract", "Count", "Cross", "Data", "Event",
+    "Feature", "FilesSplit", "HashSplit", "History", "Impressions", "Join", "Numeric", "Problem",
+    "Rate", "Split", "Task", "TimeSplit", "Vector", "resolve_features",
 ]

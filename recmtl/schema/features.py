@@ -1,14 +1,19 @@
 """Feature kinds: how a column becomes rows of a table or numbers. Each knows no data."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from recmtl.errors import RecmtlError, nearest
+from recmtl.plugins import Plugged
 from recmtl.schema.config import Config
 from recmtl.schema.rates import Count, Rate
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class _Embedded(Config):
@@ -82,14 +87,35 @@ class Cross(_Embedded):
         return self
 
 
+class Computed(Config, ABC):
+    """What a plug-in's kinds are: numbers that a method makes of numeric columns, used as they are.
+
+    `size` says how many: a ClassVar, or a property that follows from the options.
+    """
+
+    kind: str
+    of: tuple[str, ...] = Field(default=(), description="columns to read; default: the feature's name")
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Numbers a row."""
+
+    @abstractmethod
+    def compute(self, columns: "Mapping[str, np.ndarray]") -> "np.ndarray":
+        """(B, size) finite numbers from the columns by name, (B,) float64 each with NaN for null."""
+
+
 Feature = Annotated[
-    Categorical | Bag | History | Numeric | Vector | Cross | Rate | Count,
-    Field(discriminator="kind"),
+    Categorical | Bag | History | Numeric | Vector | Cross | Rate | Count | Computed,
+    Field(discriminator="kind"), Plugged("recmtl.features", Computed),
 ]
 
 
 def columns_of(name: str, feature: Feature) -> tuple[str, ...]:
     """The source columns that a feature reads; of a rate or count, its keys."""
+    if isinstance(feature, Computed):
+        return feature.of or (name,)
     return feature.of if isinstance(feature, Cross | Rate | Count) else (feature.column or name,)
 
 

@@ -3,13 +3,18 @@
 The classes here hold options only; what they mean is computed in `recmtl/learn/losses.py`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from recmtl.plugins import Plugged
 from recmtl.schema.config import Config
 from recmtl.schema.tasks import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class LossConfig(Config):
@@ -66,6 +71,18 @@ class Huber(LossConfig):
     delta: float = Field(default=1.0, gt=0.0, description="in standard deviations of the label")
 
 
+class OwnLoss(LossConfig, ABC):
+    """What a plug-in's losses are: options with the formula itself."""
+
+    @abstractmethod
+    def rows(self, raw: "Tensor", label: "Tensor", mean: float, std: float) -> "Tensor":
+        """The loss of each row, from raw outputs and labels: (B,), (B,) → (B,), in fp32 or fp64.
+
+        `raw` is the logit, or the prediction in the label's unit; `mean` and `std` are the label's on
+        train. On rows outside of the task's label space, which do not count, the label is 0.
+        """
+
+
 _PLAIN: Mapping[str, type[CrossEntropy] | type[SquaredError]] = {
     "binary": CrossEntropy, "regression": SquaredError,
 }
@@ -88,6 +105,7 @@ Loss = Annotated[
         _kind, custom_error_type="loss",
         custom_error_message=f"expected a weight, or a table with kind one of {', '.join(_KINDS)}",
     ),
+    Plugged("recmtl.losses", OwnLoss),
 ]
 
 

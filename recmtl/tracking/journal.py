@@ -12,7 +12,7 @@ from recmtl.evaluate.gates import gate_table
 from recmtl.folder import digest, read_manifest
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.gates import GateSummary
-from recmtl.run import Run
+from recmtl.run import DRAWING, Run
 from recmtl.tracking.client import TrackedRun, Tracker
 from recmtl.tracking.notes import NOTE, run_note
 from recmtl.tracking.registry import Version, log_model, promote, register
@@ -43,9 +43,10 @@ def start(tracker: Tracker, run: Run, data: str) -> TrackedRun:
 
 @contextmanager
 def listening(tracker: Tracker, run: Run, data: str) -> Iterator[Callable[[Epoch], None]]:
-    """A function for `train_run` that sends each epoch; the run ends as the block does."""
+    """A function for `train_run` that sends each epoch; the run ends with the block, and its drawing."""
     with start(tracker, run, data) as tracked:
         yield lambda epoch: log_epoch(tracked, epoch)
+        _log_drawing(tracked, run)
 
 
 def log_epoch(tracked: TrackedRun, epoch: Epoch) -> None:
@@ -71,11 +72,13 @@ def log_evaluation(
     for run in runs:
         lines = [r for r in report["runs"] if (r["model"], r["seed"]) == (run.model, run.seed)]
         with start(tracker, run, data) as tracked:
-            tracked.metrics(_final_metrics(lines), _kept_epoch(run))
+            own = [metric.kind for metric in run.experiment.train.metrics]
+            tracked.metrics(_final_metrics(lines, own), _kept_epoch(run))
             tracked.table(by_task(lines), "per_task.json")
             tracked.tags({NOTE: run_note(report, lines)})
             tracked.artifact(folder / "report.html", "report")
             _log_gates(tracked, run, folder)
+            _log_drawing(tracked, run)
         pages[run.title] = tracked.url
     return pages
 
@@ -95,9 +98,9 @@ def promote_run(tracker: Tracker, run: Run, data: str) -> Version:
     return version
 
 
-def _final_metrics(lines: list[dict[str, Any]]) -> dict[str, float]:
+def _final_metrics(lines: list[dict[str, Any]], own: Sequence[str]) -> dict[str, float]:
     """Of the kept weights: all on test; on valid the headline, as its curve ends at another epoch."""
-    wanted = {"test": ("{}_test/{}", SHOWN), "valid": ("kept_{}/{}", KEPT)}
+    wanted = {"test": ("{}_test/{}", (*SHOWN, *own)), "valid": ("kept_{}/{}", KEPT)}
     return {
         wanted[line["part"]][0].format(metric, line["task"]): float(f"{line[metric]:.6g}")
         for line in lines for metric in wanted[line["part"]][1] if line.get(metric) is not None
@@ -123,6 +126,12 @@ def _log_gates(tracked: TrackedRun, run: Run, folder: Path) -> None:
             rows += [_gate_line(part, line) for line in gate_table(gates)]
     if rows:
         tracked.table(rows, "gates.json")
+
+
+def _log_drawing(tracked: TrackedRun, run: Run) -> None:
+    """Of a run that was trained; again with an evaluation, as training may not have been tracked."""
+    if (run.folder / DRAWING).exists():
+        tracked.artifact(run.folder / DRAWING)
 
 
 def _gate_line(part: str, line: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ EXPERIMENT = """Models for the same log and the same tasks, one run a model and 
 - **Chart icon**: a section a metric, a chart a task. `auc_valid` follows the epochs;
   `kept_auc` (on valid) and `auc_test` are of the weights that were kept, drawn at their epoch.
 - In a run, **Artifacts**: `report/report.html` compares all models; `gates/` shows which task leans
-  on which expert.
+  on which expert; `model.svg` draws the model.
 """
 
 # The kind opens the pages for training runs; without it MLflow opens those for language models.

@@ -11,6 +11,7 @@ from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Array
 
+from recmtl.plugins import needed
 from recmtl.scoring.score import Scorer
 
 _KINDS = {
@@ -65,9 +66,10 @@ def signature_of(bundle: Path) -> ModelSignature:
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 
 
-def requirements() -> list[str]:
+def requirements(bundle: Path) -> list[str]:
     """What loading needs, in the versions at hand; a local build such as +cpu is left out."""
-    found = []
+    own = needed(Scorer.load(bundle).bundle.experiment)
+    found = [f"{name}=={number}" for name, number in {p.package: p.version for p in own}.items()]
     for package in _PACKAGES:
         try:
             found.append(f"{package}=={version(package).partition('+')[0]}")

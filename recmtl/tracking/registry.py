@@ -125,7 +125,7 @@ def _log(uri: str, run_id: str, bundle: Path, model_id: str) -> str:
         info = Model.log(
             artifact_path=None, flavor=mlflow.pyfunc, run_id=run_id, model_id=model_id,
             python_model=str(here.with_name("pyfunc_model.py")), artifacts={"bundle": str(bundle)},
-            code_paths=[str(Path(recmtl.__file__).parent)], pip_requirements=requirements(),
+            code_paths=[str(Path(recmtl.__file__).parent)], pip_requirements=requirements(bundle),
             signature=signature_of(bundle),
         )
     return str(info.model_uri)

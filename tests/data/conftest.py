@@ -22,10 +22,9 @@ def make(folder: Path, table: pa.Table, features: dict[str, Any], **sections: An
     number = len(list(folder.glob("log-*.parquet")))
     file = folder / f"log-{number}.parquet"
     pq.write_table(table, file)
-    data = {
-        "impressions": {"path": str(file), "day": "day"},
-        "split": {"valid": "2024-01-03", "test": "2024-01-04"},
-    } | sections.pop("data", {})
+    own = sections.pop("data", {})
+    data = {"split": {"valid": "2024-01-03", "test": "2024-01-04"}} | own
+    data["impressions"] = {"path": str(file), "day": "day"} | own.get("impressions", {})
     problem = Problem.model_validate({
         "name": "tiny", "data": data, "features": features,
         "labels": {"click": "click"}, "tasks": {"ctr": {"label": "click"}}, **sections,

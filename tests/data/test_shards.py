@@ -228,3 +228,15 @@ def test_the_reader_s_thread_ends_with_a_write_that_fails(
     assert kept.value.__traceback__ is not None  # holds the generators that were running
     assert not [thread for thread in threading.enumerate() if thread.name == "recmtl-prefetch"]
     assert not (tmp_path / "shards").exists()
+
+
+def test_keys_that_lie_as_codes_on_one_day_and_as_words_on_another(
+    ingested: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The engine writes few words as a dictionary; the keys of a part are one file."""
+    users = [f"u{n % 3}" if n < 3 * N // 4 else f"one of its own, {n}" for n in range(N)]
+    split = {"start": "2024-01-01", "valid": "2024-01-02", "test": "2024-01-03"}
+    data = {"keys": ["user"], "split": split}
+    problem, examples = ingested(log(user=users), FEATURES, **SECTIONS, data=data)
+    write_shards(problem, examples, Encoder.fit(problem, examples, 8), tmp_path / "shards", 1)
+    assert Shards.open(tmp_path / "shards" / "test").keys()["user"].to_pylist() == users[N // 2 :]

@@ -1,5 +1,6 @@
 """One report of a small sweep: what it says, and that it stands alone."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from recmtl.learn.metrics import Part
 from recmtl.schema import Task
 
 N = 400
+DRAWING = "<svg>a model</svg>"
 TASKS = {
     "ctr": Task(label="click"),
     "cvr": Task(label="bought", given="click"),
@@ -51,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report")
     epochs = [{"auc_valid/ctr": 0.6}, {"auc_valid/ctr": 0.7}]
     parts: dict[Part, PartScores] = {"valid": scored(1, "valid"), "test": scored(2, "test", False)}
-    histories = [RunHistory("<mmoe>", 1, epochs, {"test": gates(0.999, 0.001)})]
+    histories = [RunHistory("<mmoe>", 1, epochs, {"test": gates(0.999, 0.001)}, DRAWING)]
     write_report(path, Sweep("kuairand", TASKS, "auc_valid/ctr", parts, histories))
     return path
 
@@ -80,6 +82,11 @@ def test_page_stands_alone(folder: Path) -> None:
     page = (folder / "report.html").read_text()
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
     assert "nan" not in re.sub(r'src="[^"]*"', "", page).lower()
+
+
+def test_page_shows_each_model_s_drawing(folder: Path) -> None:
+    shown = re.findall(r'<img class="drawn"[^>]*base64,([^"]*)"', (folder / "report.html").read_text())
+    assert [base64.b64decode(data).decode() for data in shown] == [DRAWING]
 
 
 def test_gate_table_has_a_line_a_task_and_expert() -> None:

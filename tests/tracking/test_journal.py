@@ -29,5 +29,6 @@ def test_a_server_that_is_down_makes_no_trained_run_a_failed_one(
     assert experiment is not None
     (found,) = client.search_runs([experiment.experiment_id])
     assert found.info.status == "FINISHED"
+    assert "model.svg" in {a.path for a in client.list_artifacts(found.info.run_id)}
     version = promote_run(Tracker.open("shop", tmp_path / "spool"), run, "data")
     assert fetch("models:/shop@champion")[1] == version.text

@@ -19,8 +19,11 @@ class Misfit(Exception):
 
 
 def ids(column: pa.Array, kind: str) -> pa.Array:
-    """int64 (kind BIGINT) or string (VARCHAR) values, nulls kept."""
+    """int64 (kind BIGINT) or string (VARCHAR) values, nulls kept; of words a dictionary stays one."""
     if pa.types.is_dictionary(column.type):
+        words = column.dictionary
+        if kind == "VARCHAR" and _is_text(words.type) and not words.null_count:
+            return pa.DictionaryArray.from_arrays(column.indices, words.cast(pa.string()))
         column = column.dictionary_decode()
     target = TYPES[kind]
     if column.type == target:

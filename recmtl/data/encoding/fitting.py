@@ -1,31 +1,27 @@
-"""Examples in, vocabularies, scales and layout out: counted in SQL on train rows only."""
+"""Examples in, vocabularies, scales and layout out: counted on train rows only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from typing import cast
 
 from duckdb import DuckDBPyConnection
-from sqlglot import exp
 
-from recmtl.data.database import Answer, Database
-from recmtl.data.duck import connect, engine_errors
+from recmtl.data.duck import connect, memory_limit
+from recmtl.data.encoding.counting import Counts, count
 from recmtl.data.encoding.fitted import Fitted, Rows, owner_of
 from recmtl.data.encoding.hashing import Buckets
 from recmtl.data.encoding.layout import layout_of
-from recmtl.data.encoding.lookup import id_type, is_embedded, occurrences
+from recmtl.data.encoding.lookup import id_type, is_embedded
 from recmtl.data.encoding.statistics import Scale, scales_of
+from recmtl.data.encoding.train_rows import TrainRows
 from recmtl.data.engine import open_engine
 from recmtl.data.examples import Examples
-from recmtl.data.query import column, statement
-from recmtl.data.split import hashes
 from recmtl.data.vocabulary import RESERVED, Vocabulary
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest
 from recmtl.progress import Progress
 from recmtl.schema import Categorical, Count, Feature, Numeric, Problem, Rate
-from recmtl.schema.features import columns_of, inputs_of
-
-Source = tuple[str, ...]
+from recmtl.schema.features import inputs_of
 
 
 def fit(problem: Problem, examples: Examples, width: int, progress: Progress) -> Fitted:
@@ -35,10 +31,11 @@ def fit(problem: Problem, examples: Examples, width: int, progress: Progress) ->
     columns = {c: examples.columns[c] for source in sources.values() for c in source}
     _check_shares(features, columns, sources)
     with (
-        closing(open_engine(problem, _without_order(problem))) as db,
+        closing(open_engine(problem, duck := _without_order(problem))) as db,
         progress.track(len(features), "vocabularies") as advance,
     ):
-        fitter = Fitter(db, problem, examples, list(columns))
+        counts = count(problem, examples, features, memory_limit(duck) // 2, progress)
+        fitter = Fitter(TrainRows(db, examples, problem.data.split, list(columns)), counts)
         for name in features:
             fitter.fit(name, features)
             advance(1)
@@ -55,85 +52,53 @@ def fit(problem: Problem, examples: Examples, width: int, progress: Progress) ->
 
 
 class Fitter:
-    """What was fitted so far to the train rows, `train` and, of columns that hold lists, `lists`."""
+    """What was fitted so far: of what was counted of the train rows, else of what SQL says of them."""
 
-    def __init__(
-        self, db: Database, problem: Problem, examples: Examples, columns: Sequence[str]
-    ) -> None:
-        self._db, self._columns = db, examples.columns
-        self._examples, self._split = examples, problem.data.split
+    def __init__(self, rows: TrainRows, counts: Counts) -> None:
+        self._rows, self._counts = rows, counts
         self.vocabularies: dict[str, Rows] = {}
         self.scales: dict[str, Scale] = {}
         self.empty: list[str] = []
-        own = [name for name in columns if not examples.rated([name])]
-        self._lists = [name for name in own if examples.columns[name].endswith("]")]
-        day = ["dt"] if examples.dated else []
-        short = [name for name in own if name not in self._lists]
-        # Once for all columns where a hash is to be computed for each row; a list is read once anyway.
-        self._make("TABLE" if hashes(self._split) else "VIEW", "train", [*short, *day])
-        if self._lists:
-            self._make("VIEW", "lists", [*self._lists, *day])
-        self._day: exp.Expr = column("dt") if examples.dated else exp.null()
 
     def fit(self, name: str, features: Mapping[str, Feature]) -> None:
         """Fit one feature; a vocabulary is counted for all that share it, when its owner's turn is."""
         feature = features[name]
-        source = inputs_of(name, feature)
         users = {user: f for user, f in features.items() if owner_of(user, features) == name}
         if isinstance(feature, Numeric | Rate | Count):
             known = self._scale(name, feature)
         else:
             if is_embedded(feature) and users:
-                self.vocabularies[name] = self._vocabulary(feature, users)
-            known = self._known(name, source, len(users))
+                self.vocabularies[name] = self._vocabulary(name, feature, users)
+            known = self._known(name, inputs_of(name, feature), len(users))
         if not known:
             self.empty.append(name)
 
     def _scale(self, name: str, feature: Numeric | Rate | Count) -> int:
         """Fit the scale of each number of a feature; returns how many are known."""
-        rows = "train"
-        if not isinstance(feature, Numeric):
-            rows = "rated"
-            self._make("TABLE", rows, feature.inputs(name))  # joined once for all its scales
+        rated = () if isinstance(feature, Numeric) else feature.inputs(name)
         for source, scale, transform in scales_of(name, feature):
-            with engine_errors(f"column {source!r}"):
-                self.scales[scale] = Scale.fit(self._db, source, transform, rows)
+            moments = self._counts.moments.get((source, transform))
+            self.scales[scale] = (
+                moments.scale(transform) if moments else self._rows.scale(source, transform, rated)
+            )
         return self.scales[name].known
 
-    def _make(self, kind: str, name: str, columns: Sequence[str]) -> None:
-        rows = self._examples.select(self._split, "train", columns, ordered=False)
-        self._run(f"CREATE OR REPLACE TEMP {kind} {name} AS {rows}")
-
-    def _vocabulary(self, feature: Feature, users: Mapping[str, Feature]) -> Rows:
+    def _vocabulary(self, name: str, feature: Feature, users: Mapping[str, Feature]) -> Rows:
         """Rows of the values that `users` of the vocabulary have on train, as `feature` says."""
         options = cast(Categorical, feature)
         if options.buckets:
             return Buckets(options.buckets)
-        parts = [
-            occurrences(user, columns_of(name, user), self._columns, self._day)
-            for name, user in users.items()
-        ]
-        found = parts[0] if len(parts) == 1 else exp.union(*parts, distinct=False)
-        query = statement("vocabulary_count", occurrences=exp.paren(found).as_("occurrences"))
-        with engine_errors("the examples"):
-            counts = self._db.sql(query).to_arrow_table()
+        counts = self._counts.values.get(name)
+        counts = self._rows.counts(users) if counts is None else counts
         return Vocabulary.from_counts(counts, options.min_count, options.max_size)
 
-    def _known(self, name: str, source: Source, users: int) -> int:
+    def _known(self, name: str, source: tuple[str, ...], users: int) -> int:
         """0 where a feature has no value on train; a vocabulary of its own tells without a look."""
         own = self.vocabularies.get(name)
         if isinstance(own, Vocabulary) and users == 1:
-            return int(own.table.num_rows)
-        queries = [
-            statement("statistics_known", column_=column(c),
-                      train=exp.to_table("lists" if c in self._lists else "train"))
-            for c in source
-        ]
-        return min(int(self._run(query).fetchall()[0][0]) for query in queries)
-
-    def _run(self, query: str) -> Answer:
-        with engine_errors("the examples"):
-            return self._db.execute(query)
+            return len(own)
+        counted = self._counts.known
+        return min(counted[c] if c in counted else self._rows.known(c) for c in source)
 
 
 def _without_order(problem: Problem) -> DuckDBPyConnection:
@@ -144,7 +109,7 @@ def _without_order(problem: Problem) -> DuckDBPyConnection:
 
 
 def _check_shares(
-    features: Mapping[str, Feature], columns: dict[str, str], sources: Mapping[str, Source]
+    features: Mapping[str, Feature], columns: dict[str, str], sources: Mapping[str, tuple[str, ...]]
 ) -> None:
     for name, feature in features.items():
         owner = owner_of(name, features)

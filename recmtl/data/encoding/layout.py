@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from recmtl.batch import Layout, Slot
 from recmtl.data.encoding.fitted import Rows, owner_of
 from recmtl.data.encoding.lookup import is_embedded, is_list
-from recmtl.schema import Feature, Vector
+from recmtl.schema import Computed, Feature, Vector
 from recmtl.schema.features import inputs_of
 
 
@@ -32,7 +32,7 @@ def layout_of(
         slots=slots(name for name, f in embedded.items() if not is_list(f)),
         lists=slots(name for name, f in embedded.items() if is_list(f)),
         dense={
-            name: f.size if isinstance(f, Vector) else 1 + len(inputs_of(name, f))
+            name: f.size if isinstance(f, Vector | Computed) else 1 + len(inputs_of(name, f))
             for name, f in features.items() if name not in embedded
         },
         tables=tables,

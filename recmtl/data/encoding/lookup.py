@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from recmtl.data.query import column, tree
-from recmtl.schema import Bag, Count, Cross, Feature, History, Numeric, Rate, Vector
+from recmtl.schema import Bag, Computed, Count, Cross, Feature, History, Numeric, Rate, Vector
 
 UNIT = "\x1f"  # ASCII's unit separator stands between the parts of a crossed id
 
 
 def is_embedded(feature: Feature) -> bool:
     """Whether the feature looks up rows of a table."""
-    return not isinstance(feature, Numeric | Vector | Rate | Count)
+    return not isinstance(feature, Numeric | Vector | Rate | Count | Computed)
 
 
 def is_list(feature: Feature) -> bool:
@@ -51,7 +51,7 @@ def occurrences(
 def cross(parts: list[pa.Array]) -> pa.Array:
     """One string a row from the parts' ids; null where a part is null.
 
-    Strings are built once a distinct combination, not once a row.
+    Strings are built once a distinct combination, not once a row: it is a dictionary.
     """
     coded = [part.dictionary_encode() for part in parts]
     missing = np.logical_or.reduce([p.is_null().to_numpy(zero_copy_only=False) for p in parts])
@@ -64,7 +64,7 @@ def cross(parts: list[pa.Array]) -> pa.Array:
     joined = pc.binary_join_element_wise(*words, UNIT)
     place = np.zeros(len(missing), dtype=np.int64)
     place[~missing] = inverse.reshape(-1)
-    return joined.take(pa.array(place, mask=missing))
+    return pa.DictionaryArray.from_arrays(pa.array(place, mask=missing), joined)
 
 
 def last_of(values: pa.Array, offsets: np.ndarray, last: int) -> tuple[pa.Array, np.ndarray]:

@@ -41,7 +41,13 @@ class Scale:
             return _fit_quantiles(db, name)
         file = "statistics_log_moments" if transform == "log1p" else "statistics_moments"
         query = statement(file, column_=column(name), train=exp.to_table(rows))
-        mean, deviation, known, least, most = db.execute(query).fetchall()[0]
+        return cls.of(transform, *db.execute(query).fetchall()[0])
+
+    @classmethod
+    def of(
+        cls, transform: str, mean: float, deviation: float, known: int, least: float, most: float
+    ) -> "Scale":
+        """Of the moments of transformed numbers: mean, deviation, how many, and their ends."""
         if transform == "none" or not known:
             return cls(transform, known)
         if least == most:  # a constant would be divided by 0: it becomes 0 and stays so
@@ -69,6 +75,38 @@ class Scale:
     def from_json(cls, value: dict[str, object]) -> "Scale":
         knots: list[float] = value["knots"]  # type: ignore[assignment]
         return cls(**{**value, "knots": tuple(knots)})  # type: ignore[arg-type]
+
+
+class Moments:
+    """Mean, population deviation, number and ends of finite numbers that come block by block."""
+
+    def __init__(self) -> None:
+        self._known, self._mean, self._squares = 0, np.longdouble(0), 0.0
+        self._ends = (np.inf, -np.inf)
+
+    def add(self, numbers: np.ndarray) -> None:
+        """Add (B,) float64 numbers; those that are not finite are passed over."""
+        x = numbers[np.isfinite(numbers)]
+        if not len(x):
+            return
+        # What a sum of floats loses is taken along in SQL, too: means are to agree in all digits kept.
+        mean, known = x.sum(dtype=np.longdouble) / len(x), self._known + len(x)
+        apart = mean - self._mean
+        # Chan, Golub and LeVeque, The American Statistician 37(3), 1983, equation 1.5
+        own = float(np.square(x - float(mean)).sum())
+        self._squares += own + float(apart**2) * self._known * len(x) / known
+        self._mean, self._known = self._mean + apart * len(x) / known, known
+        self._ends = min(self._ends[0], float(x.min())), max(self._ends[1], float(x.max()))
+
+    def scale(self, transform: str) -> Scale:
+        """The scale of numbers that were transformed before."""
+        deviation = float(np.sqrt(self._squares / max(self._known, 1)))
+        return Scale.of(transform, float(self._mean), deviation, self._known, *self._ends)
+
+
+def transformed(x: np.ndarray, transform: str) -> np.ndarray:
+    """(B,) numbers as their moments are to be taken."""
+    return np.sign(x) * np.log1p(np.abs(x)) if transform == "log1p" else x
 
 
 class Scaled(NamedTuple):
@@ -140,7 +178,7 @@ def _standardise(x: np.ndarray, scale: Scale) -> np.ndarray:
 
 
 def _log1p(x: np.ndarray, scale: Scale) -> np.ndarray:
-    return _standardise(np.sign(x) * np.log1p(np.abs(x)), scale)
+    return _standardise(transformed(x, "log1p"), scale)
 
 
 def _quantile(x: np.ndarray, scale: Scale) -> np.ndarray:

@@ -19,6 +19,7 @@ from recmtl.data.query import expression
 from recmtl.errors import RecmtlError, alike, nearest
 from recmtl.schema import (
     Bag,
+    Computed,
     Count,
     Feature,
     HashSplit,
@@ -186,7 +187,7 @@ def _values(
 
 def _value(feature: Feature, table: Table, name: str, where: str) -> Value:
     kind = table.type_of(name, where)
-    if isinstance(feature, Numeric):
+    if isinstance(feature, Numeric | Computed):
         return values.number(table.name, name, kind, where)
     if isinstance(feature, Vector):
         return values.vector(table.name, name, kind, where, feature.size)

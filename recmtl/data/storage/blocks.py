@@ -13,9 +13,10 @@ from recmtl.data.examples import PART, Examples
 from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rare import RareIds
 from recmtl.data.storage.rowfiles import Rows
+from recmtl.data.unqueried import needs_no_sql, read
 from recmtl.schema import Problem
 
-BLOCK_ROWS, AHEAD = 1 << 16, 2  # rows of a block; blocks read while another is encoded
+BLOCK_ROWS, AHEAD = 1 << 16, 1  # rows of a block; blocks read while another is encoded
 ORIGIN, WEIGHT = ("_file", "_row"), "_weight"
 
 
@@ -33,12 +34,15 @@ class Blocks:
     ) -> Generator[tuple[str, Rows, pa.Table]]:
         """Part, rows and keys in the order of the examples; some rare ids of train are hidden.
 
-        A thread of its own reads from `db`: it ends with the generator, which is to be closed.
+        One thread reads from `db`, another encodes: they end with the generator, which is to be closed.
         """
         rare = RareIds(self._encoder, seed)
-        with closing(prefetched(self._tables(db), AHEAD)) as tables:
-            for table in tables:
-                rows, keys = self._encoded(table), table.select(self._keys)
+        with (
+            closing(prefetched(self._tables(db), AHEAD)) as tables,
+            closing(prefetched(((self._encoded(table), table) for table in tables), 1)) as blocks,
+        ):
+            for rows, table in blocks:
+                keys = table.select(self._keys)
                 for part, places in _places(table):
                     whole = len(places) == len(rows)
                     own = rows if whole else rows.take(places)
@@ -55,10 +59,13 @@ class Blocks:
 
     def _tables(self, db: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
         """The rows of all parts: with rates a day at a time, so that no sort is larger than a day."""
-        examples, columns = self._examples, self._columns()
+        examples, split, columns = self._examples, self._problem.data.split, self._columns()
+        if needs_no_sql(examples, split, columns):
+            yield from (table for _, table in read(examples, split, columns, BLOCK_ROWS))
+            return
         steps = [[day] for day in examples.days] if examples.rated(columns) else [None]
         for days in steps:
-            query = examples.select_parts(self._problem.data.split, columns, days)
+            query = examples.select_parts(split, columns, days)
             with engine_errors("the examples"):
                 for batch in db.sql(query).to_arrow_reader(BLOCK_ROWS):
                     yield pa.Table.from_batches([batch])
@@ -77,10 +84,12 @@ class Blocks:
 
 def _places(table: pa.Table) -> Iterator[tuple[str, np.ndarray]]:
     """Where the rows of each part stand in the table, of those that have any there."""
-    coded = table[PART].combine_chunks().dictionary_encode()
+    coded = table[PART].combine_chunks().dictionary_encode()  # as it is where it is encoded already
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     for code, part in enumerate(coded.dictionary.to_pylist()):
-        yield part, np.flatnonzero(codes == code)
+        places = np.flatnonzero(codes == code)
+        if len(places):
+            yield part, places
 
 
 def _weight(table: pa.Table) -> np.ndarray:

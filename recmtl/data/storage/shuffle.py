@@ -45,7 +45,8 @@ def shuffle(
 
 def _apart(targets: np.ndarray, count: int) -> list[np.ndarray]:
     """The places of each bucket's rows, in their order, from the bucket of each row."""
-    order = np.argsort(targets, kind="stable")
+    # numpy counts narrow integers where it would have to compare wide ones.
+    order = np.argsort(targets.astype(np.min_scalar_type(count)), kind="stable")
     return np.split(order, np.cumsum(np.bincount(targets, minlength=count))[:-1])
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from recmtl.learn.optim import AdamW
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.weighting.weigher import Weigher
 from recmtl.schema.losses import LossConfig
@@ -38,9 +39,7 @@ class LearnedVariances(Weigher):
         return {"weighting.log_variances": (self.get_buffer("_weights") * self.log_variances).sum() / 2}
 
     def optimizers(self, config: TrainConfig) -> list[torch.optim.Optimizer]:
-        own = self.log_variances
-        return [torch.optim.AdamW([own], config.learning_rate, weight_decay=0.0, fused=True,
-                                  capturable=own.is_cuda)]
+        return [AdamW([self.log_variances], config.learning_rate, weight_decay=0.0)]
 
 
 class AveragedChanges(Weigher):

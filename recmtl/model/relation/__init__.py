@@ -13,6 +13,7 @@ from pydantic import Field
 
 from recmtl.errors import nearest
 from recmtl.model.sharing.options import Widths
+from recmtl.plugins import Plugged
 from recmtl.schema import Config, Task
 
 if TYPE_CHECKING:
@@ -155,4 +156,7 @@ class ESCM2(RelationConfig):
         return EntireSpace(inputs, tasks, self.clip, imputation)
 
 
-Relation = Annotated[Independent | Product | AITM | ClassifierChain | ESCM2, Field(discriminator="kind")]
+Relation = Annotated[
+    Independent | Product | AITM | ClassifierChain | ESCM2,
+    Field(discriminator="kind"), Plugged("recmtl.relations", RelationConfig),
+]

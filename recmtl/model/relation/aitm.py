@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from recmtl.batch import Batch, Related
+from recmtl.model.boxes import box
 from recmtl.model.mlp import MLP
 from recmtl.model.relation.module import RelationModule
+from recmtl.page import Block
 
 
 class InformationTransfer(RelationModule):
@@ -42,6 +45,23 @@ class InformationTransfer(RelationModule):
         probabilities = torch.stack([raw[task].sigmoid() for task in self.chain])
         above = probabilities.diff(dim=0).clamp(min=0.0).sum(0)
         return Related(raw, penalties={"calibrator": self.calibrator * (batch.weight * above).mean()})
+
+    def drawn_views(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        handed = dict(views)
+        for before, task in pairwise(self.chain):
+            unit = self.information[before]
+            information = box(f"information of {before}", unit, [handed[before]], role="relation")
+            attention = box(f"attention of {task}", self.attention[task], (), role="relation")
+            handed[task] = replace(
+                attention, lines=(f"over {before} and {task}", attention.lines[-1]),
+                reads=(information, views[task]), columns=self.outputs,
+            )
+        return handed
+
+    def drawn_outputs(
+        self, raw: Mapping[str, Block], views: Mapping[str, Block]
+    ) -> Mapping[str, Block]:
+        return raw  # the calibrator is in the loss alone
 
 
 class Attention(nn.Module):

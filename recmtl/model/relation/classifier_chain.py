@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from recmtl.batch import Batch, Related
 from recmtl.model.relation.module import RelationModule
+from recmtl.page import Block
 from recmtl.schema import Task
 
 
@@ -37,3 +38,12 @@ class ClassifierChain(RelationModule):
                 outcome = torch.where(label.isnan(), outcome.detach(), label)
             related[task] = raw[task] + weight * outcome
         return Related(related)
+
+    def drawn_outputs(
+        self, raw: Mapping[str, Block], views: Mapping[str, Block]
+    ) -> Mapping[str, Block]:
+        related = dict(raw)
+        for before, task in pairwise(self.chain):
+            lines, read = (f"raw of {task} + w · {before}", "1 parameter"), (raw[task], related[before])
+            related[task] = Block(f"{before} → {task}", lines, read, role="relation")
+        return related

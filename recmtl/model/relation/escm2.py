@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recmtl.batch import Batch, Related
+from recmtl.model.boxes import box
 from recmtl.model.mlp import Tower
 from recmtl.model.relation.module import RelationModule
 from recmtl.model.relation.product import ProductRule
+from recmtl.page import Block
 from recmtl.schema import Task
 
 
@@ -50,6 +52,19 @@ class EntireSpace(RelationModule):
                 torch.where(known, batch.weight, 0.0),
             )
         return Related(related.raw, {self.conversion: inverse}, penalties)
+
+    def drawn_outputs(
+        self, raw: Mapping[str, Block], views: Mapping[str, Block]
+    ) -> Mapping[str, Block]:
+        told = [raw[self.click]]
+        if self.imputation is not None:
+            read = [views[self.conversion]]
+            told.append(box("imputation of the error", self.imputation, read, role="relation"))
+        weighed = Block(
+            f"{self.conversion} over all rows", (f"in training by 1 / p({self.click})",),
+            (raw[self.conversion],), tuple(told), role="relation",
+        )
+        return self.product.drawn_outputs({**raw, self.conversion: weighed}, views)
 
 
 class Imputation(nn.Module):

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from recmtl.batch import Batch, Related
+from recmtl.model.boxes import distinct, parameters, shape, spoken
+from recmtl.page import Block
 
 
 class RelationModule(nn.Module):
@@ -24,3 +26,26 @@ class RelationModule(nn.Module):
     def relate(self, raw: Mapping[str, Tensor], views: Mapping[str, Tensor], batch: Batch) -> Related:
         """What the tasks get from the towers' raw outputs (B,) and the views that those have read."""
         return Related(raw)
+
+    def drawn_views(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        """For a drawing: the boxes that the towers read, from those of the sharing's views.
+
+        A relation that changes views is one box here, unless it says more; one that does not is none.
+        """
+        if type(self).transfer is RelationModule.transfer:
+            return views
+        read = distinct(views.values())
+        size = (shape([read[0].columns, self.outputs]), parameters(self.parameters()))
+        whole = Block(spoken(self), size, read, role="relation", columns=self.outputs)
+        return dict.fromkeys(views, whole)
+
+    def drawn_outputs(
+        self, raw: Mapping[str, Block], views: Mapping[str, Block]
+    ) -> Mapping[str, Block]:
+        """For a drawing: the boxes of the tasks' outputs, from the towers' and the views that those read.
+
+        One box under a relation that changes outputs, unless it says more: for all tasks with a tower.
+        """
+        if type(self).relate is RelationModule.relate:
+            return raw
+        return dict.fromkeys(raw, Block(spoken(self), (), distinct(raw.values()), role="relation"))

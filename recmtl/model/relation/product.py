@@ -7,6 +7,7 @@ from torch import Tensor
 
 from recmtl.batch import Batch, Related
 from recmtl.model.relation.module import RelationModule
+from recmtl.page import Block
 from recmtl.schema import Task
 
 
@@ -23,6 +24,15 @@ class ProductRule(RelationModule):
             for name, factors in self.products.items() if all(factor in raw for factor in factors)
         }
         return Related({**raw, **products})
+
+    def drawn_outputs(
+        self, raw: Mapping[str, Block], views: Mapping[str, Block]
+    ) -> Mapping[str, Block]:
+        return {**raw, **{
+            name: Block(" · ".join(factors), ("product of probabilities",),
+                        tuple(raw[factor] for factor in factors), role="relation")
+            for name, factors in self.products.items() if all(factor in raw for factor in factors)
+        }}
 
 
 def product_logit(logits: list[Tensor]) -> Tensor:

@@ -13,6 +13,7 @@ from pydantic import Field
 from recmtl.batch import Columns
 from recmtl.errors import nearest
 from recmtl.model.sharing.options import Gated, OwnExperts, SharingConfig, Tables
+from recmtl.plugins import Plugged
 
 if TYPE_CHECKING:
     from recmtl.model.sharing.module import SharingModule
@@ -203,5 +204,5 @@ class PEPNet(SharingConfig):
 Sharing = Annotated[
     Separate | Single | SharedBottom | OMoE | MMoE | CGC | PLE | CrossStitch | SoftSharing
     | TensorFactorization | STEM | HoME | PEPNet,
-    Field(discriminator="kind"),
+    Field(discriminator="kind"), Plugged("recmtl.sharings", SharingConfig),
 ]

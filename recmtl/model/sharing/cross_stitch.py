@@ -1,15 +1,17 @@
 """A network per task, whose activations are recombined across tasks after every layer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
 from recmtl.batch import Embedded, Shared
+from recmtl.model.boxes import box, parameters
 from recmtl.model.chain import joined, mixtures
 from recmtl.model.mlp import MLP
 from recmtl.model.sharing.module import SharingModule
 from recmtl.model.sharing.options import SharingConfig
+from recmtl.page import Block
 
 
 class StitchedNetworks(SharingModule):
@@ -39,3 +41,17 @@ class StitchedNetworks(SharingModule):
             gates = stitch.expand(len(x), *stitch.shape).contiguous()
             views = mixtures(x, gates, [layer], self.dropout * self.training)
         return Shared(dict(zip(self.networks, views, strict=True)))
+
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        views = {task: views[task] for task in self.networks}
+        for number, stitch in enumerate(self.stitches):
+            layers = {
+                task: box(f"{task}, layer {number + 1}", [*network.children()][number], [views[task]])
+                for task, network in self.networks.items()
+            }
+            stitched = Block(
+                "cross-stitch", ("each task a sum over all", parameters([stitch])),
+                tuple(layers.values()), role="gate", columns=next(iter(layers.values())).columns,
+            )
+            views = dict.fromkeys(layers, stitched)
+        return views

@@ -1,12 +1,15 @@
 """Experts: networks of one shape, computed together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from recmtl.model.boxes import shape, stack, widths
 from recmtl.model.chain import mixtures
 from recmtl.model.mlp import MLP, linear
+from recmtl.page import Block
 
 
 class Experts(nn.Module):
@@ -33,6 +36,16 @@ class Experts(nn.Module):
         x = views[0] if one else torch.cat(list(views), dim=1)
         layers = self._layers([sum(self.groups)] if one else self.groups)
         return mixtures(x, gates, layers, self.dropout * self.training, teaches)
+
+    def drawn(self, read: Mapping[str, Sequence[Block]]) -> list[Block]:
+        """The box of each of the K, one a group: `read` says whose a group is, and what it reads."""
+        width, every = len(self.weight) // sum(self.groups), sum(p.numel() for p in self.parameters())
+        layers = shape([self.weight.shape[1], width, *widths(self.above[0])[1:]])
+        found = []
+        for (owner, views), count in zip(read.items(), self.groups, strict=True):
+            group = stack(owner, count, [layers], every // sum(self.groups), self.outputs)
+            found += [replace(group, reads=tuple(views))] * count
+        return found
 
     def _layers(self, groups: Sequence[int]) -> list[list[tuple[Tensor, Tensor]]]:
         """The first layer as one weight for experts that read one view, those above as one an expert."""

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recmtl.batch import Gate
+from recmtl.model.boxes import distinct, parameters
 from recmtl.model.sharing.options import Gated
+from recmtl.page import Block
 
 
 class SoftGates(nn.ModuleDict):
@@ -57,6 +59,17 @@ class SoftGates(nn.ModuleDict):
         shares = gates.mean(0)  # (T, K): they sum to 1 over the K_t within reach, so CV² = K_t Σ s² − 1
         counts = shares.new_tensor([len(reach) for reach in self.reach.values()])
         return {"balance": self.options.balance * (counts * shares.square().sum(1) - 1.0).sum()}
+
+    def drawn(self, read: Mapping[str, Sequence[Block]], experts: Sequence[Block]) -> dict[str, Block]:
+        """The box of each gate with the mixture that it makes, from what it reads and each expert's."""
+        found = {}
+        for task, reach in self.reach.items():
+            among = f" of {len(experts)}" if len(reach) < len(experts) else ""
+            lines = (f"softmax over {len(reach)}{among}", parameters(self[task].parameters()))
+            mixed = distinct(experts[k] for k in reach)
+            found[task] = Block(f"gate of {task}", lines, mixed, distinct(read[task]), "gate",
+                                columns=experts[0].columns)
+        return found
 
     def _logits(self, x: Tensor, same: Iterable[str]) -> Tensor:
         """Those of gates that read one view, as one product: (their experts, B)."""

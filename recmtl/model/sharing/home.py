@@ -1,17 +1,20 @@
 """A hierarchy of gated experts: those of groups of tasks first, then those of tasks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recmtl.batch import Embedded, Shared
+from recmtl.model.boxes import parameters, shape, stack, widths
 from recmtl.model.chain import chains
 from recmtl.model.mlp import MLP
 from recmtl.model.sharing.gates import SoftGates, at_level
 from recmtl.model.sharing.module import SharingModule, shared_view
 from recmtl.model.sharing.options import ALL, Gated
+from recmtl.page import Block
 
 MOMENTUM = 0.1  # of a batch in the running statistics
 
@@ -52,6 +55,13 @@ class HierarchicalExperts(SharingModule):
         penalties = {n: p + meta.penalties[n] for n, p in found.penalties.items()}
         return Shared(found.views, {**at_level(meta.gates, 1), **found.gates}, penalties)
 
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        same = dict.fromkeys(self.of_groups.gates, views[ALL])
+        meta = self.of_groups.drawn(same, {reader: [view] for reader, view in same.items()})
+        own = {task: meta[name] for task, name in self.group.items()}
+        known = {task: [meta[name], meta[ALL]] for task, name in self.group.items()}
+        return self.of_tasks.drawn({**meta, **own}, known)
+
 
 class Level(nn.Module):
     """views[r] = Σ_k (g_r + s_r)_k · f_k(x_k): soft gates over what is in reach, self gates over the own.
@@ -84,6 +94,23 @@ class Level(nn.Module):
         mixed = torch.bmm((gates + self._selves(readers, gates)).to(experts.dtype), experts)
         named, penalties = self.gates.named(gates), self.gates.penalties(gates)
         return Shared(dict(zip(self.gates, mixed.unbind(1), strict=True)), named, penalties)
+
+    def drawn(
+        self, read: Mapping[str, Block], readers: Mapping[str, Sequence[Block]]
+    ) -> Mapping[str, Block]:
+        total, count = [*self.features.parameters(), *self.experts.parameters()], self.count
+        each = sum(weight.numel() for weight in total) // len(self.sources) // count
+        sizes = [*widths(self.experts.below[0])[:-1], *widths(self.experts.last[0])]
+        lines = ["gated inputs, normalised", shape(sizes)]
+        experts = {
+            s: replace(stack(s, count, lines, each, sizes[-1]), reads=(read[s],)) for s in self.sources
+        }
+        gates = self.gates.drawn(readers, [experts[s] for s in self.sources for _ in range(count)])
+        return {
+            reader: replace(gate, lines=(f"{gate.lines[0]}, self gate", parameters(
+                [*self.gates[reader].parameters(), *self.selves[reader].parameters()])))
+            for reader, gate in gates.items()
+        }
 
     def _selves(self, readers: Mapping[str, Tensor], gates: Tensor) -> Tensor:
         """(B, R, K), 0 for experts that are not a reader's own."""

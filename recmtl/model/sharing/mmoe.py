@@ -1,14 +1,16 @@
 """Mixture of experts that all tasks share: a gate per task, or one for all, weighs them row by row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
 from recmtl.batch import Embedded, Shared
+from recmtl.model.boxes import distinct
 from recmtl.model.sharing.experts import Experts
 from recmtl.model.sharing.gates import SoftGates, by_view
 from recmtl.model.sharing.module import SharingModule
 from recmtl.model.sharing.options import Gated
+from recmtl.page import Block
 
 
 class MultiGateExperts(SharingModule):
@@ -34,3 +36,7 @@ class MultiGateExperts(SharingModule):
             views |= zip(same, self.experts([embedded.views[same[0]]], own), strict=True)
         named, penalties = self.gates.named(gates), self.gates.penalties(gates)
         return Shared({task: views[task] for task in order}, named, penalties)
+
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        experts = self.experts.drawn({"": distinct(views[task] for task in self.gates)})
+        return self.gates.drawn({task: [views[task]] for task in self.gates}, experts)

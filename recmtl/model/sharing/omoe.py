@@ -1,12 +1,13 @@
 """Mixture of experts with one gate: every tower reads the same view."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from recmtl.batch import Embedded, Shared
 from recmtl.model.sharing.experts import Experts
 from recmtl.model.sharing.gates import SoftGates
 from recmtl.model.sharing.module import SharingModule, shared_view
 from recmtl.model.sharing.options import ALL, Gated
+from recmtl.page import Block
 
 
 class OneGateExperts(SharingModule):
@@ -29,3 +30,7 @@ class OneGateExperts(SharingModule):
         (view,) = self.experts([x], gates)
         named, penalties = self.gates.named(gates), self.gates.penalties(gates)
         return Shared(dict.fromkeys(self.tasks, view), named, penalties)
+
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        gates = self.gates.drawn({ALL: [views[ALL]]}, self.experts.drawn({"": [views[ALL]]}))
+        return dict.fromkeys(self.tasks, gates[ALL])

@@ -1,16 +1,18 @@
 """A network per task whose inputs and hidden units are scaled by what is known of the row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recmtl.batch import Columns, Embedded, Shared
+from recmtl.model.boxes import box
 from recmtl.model.chain import chains
 from recmtl.model.mlp import MLP
 from recmtl.model.sharing.module import SharingModule, shared_view
-from recmtl.model.sharing.options import SharingConfig
+from recmtl.model.sharing.options import ALL, SharingConfig
+from recmtl.page import Block
 
 
 class PersonalisedNetworks(SharingModule):
@@ -45,6 +47,22 @@ class PersonalisedNetworks(SharingModule):
         for gate, layer in zip(self.gates, layers, strict=True):
             h = chains(h * gate(known), [layer], self.dropout * self.training)
         return Shared(dict(zip(self.networks, h.chunk(len(self.networks), 1), strict=True)))
+
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        whole = views[ALL]
+        title = f"gate: {len(self.domain)} columns of domain"
+        domain = box(title, self.embedding_gate, [whole], role="gate")
+        scaled = Block("scaled view", (f"{whole.columns:,} columns",), (whole,), (domain,), "view",
+                       columns=whole.columns)
+        found = dict.fromkeys(self.networks, scaled)
+        for n, unit in enumerate(self.gates):
+            title = f"gate {n + 1}: {len(self.prior)} columns of prior"
+            gate = box(title, unit, [whole], [scaled], role="gate")
+            found = {
+                task: box(f"{task}, layer {n + 1}", [*network.children()][n], [found[task]], [gate])
+                for task, network in self.networks.items()
+            }
+        return found
 
 
 class GateUnit(nn.Module):

@@ -9,6 +9,7 @@ from recmtl.model.sharing.experts import Experts
 from recmtl.model.sharing.gates import SoftGates, at_level
 from recmtl.model.sharing.module import SharingModule, shared_view
 from recmtl.model.sharing.options import ALL, Gated
+from recmtl.page import Block
 
 
 class LayeredExtraction(SharingModule):
@@ -39,6 +40,12 @@ class LayeredExtraction(SharingModule):
             penalties = {n: p + penalties.get(n, 0.0) for n, p in shared.penalties.items()}
         return Shared(shared.views, gates, penalties)
 
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        for level in self.levels:
+            assert isinstance(level, Extraction)
+            views = level.drawn(views)
+        return views
+
 
 class Extraction(nn.Module):
     """A level: views[t] = Σ_k g_t(x_t)_k · f_k over the experts of t, which read x_t, and the shared.
@@ -59,6 +66,10 @@ class Extraction(nn.Module):
         mixed = self.experts([views[source] for source in self.sources], gates)
         named, penalties = self.gates.named(gates), self.gates.penalties(gates)
         return Shared(dict(zip(self.gates, mixed, strict=True)), named, penalties)
+
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        experts = self.experts.drawn({source: [views[source]] for source in self.sources})
+        return self.gates.drawn({reader: [views[reader]] for reader in self.gates}, experts)
 
 
 def expert_groups(sources: Mapping[str, int]) -> tuple[list[str], dict[str, list[int]]]:

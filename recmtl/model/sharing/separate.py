@@ -1,13 +1,15 @@
 """A network of its own per task; whether the tables are shared is the embedding's affair."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
 from recmtl.batch import Embedded, Shared
+from recmtl.model.boxes import box
 from recmtl.model.mlp import MLP
 from recmtl.model.sharing.module import SharingModule
 from recmtl.model.sharing.options import SharingConfig
+from recmtl.page import Block
 
 
 class SeparateNetworks(SharingModule):
@@ -21,3 +23,6 @@ class SeparateNetworks(SharingModule):
 
     def forward(self, embedded: Embedded) -> Shared:
         return Shared({task: net(embedded.views[task]) for task, net in self.networks.items()})
+
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        return {t: box(f"network of {t}", net, [views[t]]) for t, net in self.networks.items()}

@@ -1,11 +1,13 @@
 """One network for all tasks: hard parameter sharing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from recmtl.batch import Embedded, Shared
+from recmtl.model.boxes import box, distinct
 from recmtl.model.mlp import MLP
 from recmtl.model.sharing.module import SharingModule
 from recmtl.model.sharing.options import SharingConfig
+from recmtl.page import Block
 
 
 class SharedBottomNetwork(SharingModule):
@@ -24,3 +26,7 @@ class SharedBottomNetwork(SharingModule):
         distinct = {id(embedded.views[task]): embedded.views[task] for task in self.tasks}
         done = {key: self.bottom(view) for key, view in distinct.items()}
         return Shared({task: done[id(embedded.views[task])] for task in self.tasks})
+
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        bottom = box("network of all tasks", self.bottom, distinct(views[task] for task in self.tasks))
+        return dict.fromkeys(self.tasks, bottom)

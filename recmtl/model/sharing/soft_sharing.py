@@ -1,15 +1,18 @@
 """A network per task, held together by a distance between them that is added to the loss."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from recmtl.batch import Embedded, Shared
+from recmtl.model.boxes import box
 from recmtl.model.mlp import MLP
 from recmtl.model.sharing.module import SharingModule
 from recmtl.model.sharing.options import SharingConfig
+from recmtl.page import Block
 
 Distance = Literal["l2", "trace_norm"]
 
@@ -38,6 +41,11 @@ class TiedNetworks(SharingModule):
     def forward(self, embedded: Embedded) -> Shared:
         views = {task: net(embedded.views[task]) for task, net in self.networks.items()}
         return Shared(views, penalties={"distance": self._penalty()} if self.training else {})
+
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        networks = {t: box(f"network of {t}", net, [views[t]]) for t, net in self.networks.items()}
+        tied = f"+ {self.strength:g} · distance from the others"
+        return {task: replace(net, lines=(*net.lines, tied)) for task, net in networks.items()}
 
     def _penalty(self) -> Tensor:
         layers = zip(*(net.layers for net in self.networks.values()), strict=True)

@@ -1,6 +1,7 @@
 """Shared and task-specific embeddings: a task reads all experts, and teaches its own and the shared."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from recmtl.model.sharing.gates import SoftGates
 from recmtl.model.sharing.module import SharingModule, shared_view
 from recmtl.model.sharing.options import ALL, Gated
 from recmtl.model.sharing.ple import expert_groups
+from recmtl.page import Block
 
 
 class EmbeddingsOfTasks(SharingModule):
@@ -41,3 +43,9 @@ class EmbeddingsOfTasks(SharingModule):
         mixed = self.experts([views[source] for source in self.sources], gates, self.teaches)
         named, penalties = self.gates.named(gates), self.gates.penalties(gates)
         return Shared(dict(zip(self.gates, mixed, strict=True)), named, penalties)
+
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        experts = self.experts.drawn({source: [views[source]] for source in self.sources})
+        gates = self.gates.drawn({task: [views[task], views[ALL]] for task in self.gates}, experts)
+        return {task: replace(gate, lines=(*gate.lines, f"teaches {task} and {ALL}"))
+                for task, gate in gates.items()}

@@ -1,6 +1,6 @@
 """A network per task, whose weights are factors in common and a few numbers of the task's own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -8,9 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recmtl.batch import Embedded, Shared
+from recmtl.model.boxes import distinct, parameters, shape
 from recmtl.model.chain import Layer, chains, joined
 from recmtl.model.sharing.module import SharingModule
 from recmtl.model.sharing.options import SharingConfig
+from recmtl.page import Block
 
 
 class FactorizedNetworks(SharingModule):
@@ -38,6 +40,16 @@ class FactorizedNetworks(SharingModule):
             x, layer = joined(*factors(views))
             views = chains(x, [layer], self.dropout * self.training).chunk(len(self.tasks), 1)
         return Shared(dict(zip(self.tasks, views, strict=True)))
+
+    def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
+        read = distinct(views[task] for task in self.tasks)
+        for number, factors in enumerate(self.layers, 1):
+            assert isinstance(factors, Factors)
+            sizes = [factors.into.shape[1], len(factors.into), len(factors.out)]
+            of_task = f"{len(factors.core)} numbers a task"
+            lines = (shape(sizes), of_task, parameters(factors.parameters()))
+            read = (Block(f"factors, layer {number}", lines, read, columns=sizes[-1]),)
+        return dict.fromkeys(self.tasks, read[0])
 
 
 class Factors(nn.Module):

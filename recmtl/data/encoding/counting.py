@@ -1,0 +1,142 @@
+"""Train rows in, counts of values and moments of numbers out: what SQL would say of them, in one pass.
+
+Columns are read as they are to be encoded. What takes too much memory is left to SQL, which spills.
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recmtl.data import native
+from recmtl.data.encoding.canonical import TYPES
+from recmtl.data.encoding.fitted import owner_of
+from recmtl.data.encoding.lookup import id_type, is_embedded, is_list
+from recmtl.data.encoding.reading import Reader
+from recmtl.data.encoding.statistics import Moments, transformed
+from recmtl.data.examples import PART, PARTS, Examples
+from recmtl.data.storage.prefetch import prefetched
+from recmtl.data.unqueried import needs_no_sql, read
+from recmtl.progress import Progress
+from recmtl.schema import Feature, Numeric, Problem
+from recmtl.schema.features import inputs_of
+
+ROWS = 1 << 16  # of a block
+UNDATED = -(2**31)  # the day of rows without one
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted; what is not there has to be asked for in SQL."""
+
+    values: Mapping[str, pa.Table] = field(default_factory=dict)  # by the vocabulary's owner, as `_table`
+    moments: Mapping[tuple[str, str], Moments] = field(default_factory=dict)  # by column and transform
+    known: Mapping[str, int] = field(default_factory=dict)  # column → rows of train that have a value
+
+
+def count(
+    problem: Problem, examples: Examples, features: Mapping[str, Feature], held: int,
+    progress: Progress,
+) -> Counts:
+    """Count the train rows for all features that no SQL is needed for, in about `held` bytes."""
+    plain = {n: f for n, f in features.items() if not examples.rated(inputs_of(n, f))}
+    columns = {c: examples.columns[c] for n, f in plain.items() for c in inputs_of(n, f)}
+    split = problem.data.split
+    if not (
+        native.compiled() and problem.data.engine == "duckdb"
+        and needs_no_sql(examples, split, list(columns))
+    ):
+        return Counts()
+    counting = _Counting(plain, columns, held)
+    total = sum(day["rows"] for day in examples.manifest["days"].values())
+    with (
+        closing(prefetched(read(examples, split, list(columns), ROWS), 1)) as blocks,
+        progress.track(total, "count") as advance,
+    ):
+        for day, table in blocks:
+            counting.add(day, table)
+            advance(len(table))
+    return counting.counts()
+
+
+class _Counting:
+    """What was counted so far for some features, which read `columns`."""
+
+    def __init__(
+        self, features: Mapping[str, Feature], columns: Mapping[str, str], held: int
+    ) -> None:
+        self._features, self._columns, self._held = features, columns, held
+        self._owners = {
+            name: owner_of(name, features) for name, feature in features.items()
+            if is_embedded(feature) and not getattr(features[owner_of(name, features)], "buckets", None)
+        }
+        kinds = {owner: id_type(features[owner], columns, inputs_of(owner, features[owner]))
+                 for owner in self._owners.values()}
+        self._counters = {owner: native.Counter(TYPES[kind]) for owner, kind in kinds.items()}
+        self._moments: dict[tuple[str, str], Moments] = {
+            (inputs_of(name, feature)[0], feature.transform): Moments()
+            for name, feature in features.items()
+            if isinstance(feature, Numeric) and feature.transform != "quantile"
+        }
+        self._known = dict.fromkeys(columns, 0)
+
+    def add(self, day: date | None, table: pa.Table) -> None:
+        """Count the train rows of a table, all of one day, never before that of one that was added."""
+        reader = Reader(table, self._features, self._columns)
+        train = pc.equal(table[PART], PARTS[0]).fill_null(False).to_numpy()
+        places = np.flatnonzero(train)
+        for column in self._columns:
+            lacking = table[column].null_count and table[column].is_null().to_numpy()[train].sum()
+            self._known[column] += len(places) - int(lacking)
+        for name, owner in self._owners.items():
+            if owner in self._counters:
+                self._add_values(name, owner, reader, train, day)
+        for (column, transform), moments in self._moments.items():
+            numbers = reader.numbers(column).to_numpy(zero_copy_only=False).take(places)
+            moments.add(transformed(numbers, transform))
+
+    def _add_values(
+        self, name: str, owner: str, reader: Reader, train: np.ndarray, day: date | None
+    ) -> None:
+        wanted, times = train, None
+        if is_list(self._features[name]):
+            values, offsets = reader.lists(name)
+            wanted = np.repeat(train, np.diff(offsets))
+        else:
+            values = reader.ids(name)
+        if pa.types.is_dictionary(values.type):
+            codes = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)[wanted]
+            times = np.bincount(codes[codes >= 0], minlength=len(values.dictionary))
+            values, wanted = values.dictionary, times > 0
+        own, others = self._counters[owner], sum(c.nbytes for c in self._counters.values())
+        since = UNDATED if day is None else (day - date(1970, 1, 1)).days
+        try:
+            own.count(values, since, self._held - others + own.nbytes, wanted, times)
+        except native.Full:
+            del self._counters[owner]
+
+    def counts(self) -> Counts:
+        """Of all features that found room."""
+        values = {owner: _table(counter) for owner, counter in self._counters.items()}
+        return Counts(values, self._moments, self._known)
+
+
+def _table(counter: native.Counter) -> pa.Table:
+    """value, count, first_day and last_day (null where there is none): the most frequent value first."""
+    values, seen = counter.values, counter.seen
+    if pa.types.is_string(values.type):
+        table = pa.table({"count": seen["count"], "value": values})
+        order = pc.sort_indices(table, [("count", "descending"), ("value", "ascending")]).to_numpy()
+    else:  # numpy sorts numbers sooner
+        order = np.argsort(values.to_numpy())
+        order = order[np.argsort(-seen["count"][order], kind="stable")]
+    seen = seen[order]
+    days = {
+        name: pa.array(seen[part], pa.int32(), mask=seen[part] == UNDATED).cast(pa.date32())
+        for name, part in (("first_day", "first"), ("last_day", "last"))
+    }
+    return pa.table({"value": values.take(pa.array(order)), "count": seen["count"], **days})

@@ -1,0 +1,150 @@
+"""A drawing is of the model that it is made from: every parameter and every task, whatever its parts."""
+
+import re
+from collections.abc import Mapping
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmarks.drawings import IMAGES, RELATIONS, ROOT, drawings
+from recmtl.batch import Batch, Embedded, Layout, Related, Shared, Slot
+from recmtl.experiment import Experiment
+from recmtl.model import EmbeddingConfig, ModelConfig
+from recmtl.model.drawing import draw
+from recmtl.model.embedding import Embedding
+from recmtl.model.mlp import Tower
+from recmtl.model.multitask import MultiTask, build_model, parameter_count
+from recmtl.model.relation import Relation
+from recmtl.model.relation.module import RelationModule
+from recmtl.model.sharing import Sharing
+from recmtl.model.sharing.module import SharingModule
+from recmtl.schema import Task
+from tests.model.made_up import LAYOUT, TASKS, make_batch
+from tests.model.test_contract import LEGAL, classes, kinds, model_for
+
+SVG = "{http://www.w3.org/2000/svg}"
+Box = tuple[str, list[str]]  # role, title and lines
+
+
+def boxes(svg: str) -> list[Box]:
+    root = ElementTree.fromstring(svg)
+    return [
+        (group.get("class", ""), [str(text.text) for text in group.iter(f"{SVG}text")])
+        for group in root.iter(f"{SVG}g")
+    ]
+
+
+def counted(found: list[Box]) -> dict[str, int]:
+    """The parameters that the boxes name, of tables and of layers."""
+    total = {"tables": 0, "dense": 0}
+    for role, (title, *lines) in found:
+        for line in lines:
+            said = re.fullmatch(r"([\d,]+) parameters?( each)?", line)
+            if said:
+                copies = int(title.split()[0]) if said.group(2) else 1
+                total["tables" if role == "tables" else "dense"] += copies * int(said[1].replace(",", ""))
+    return total
+
+
+@pytest.mark.parametrize(("sharing", "relation", "loss"), [
+    *((sharing, "independent", "every_task") for sharing in kinds(Sharing)),
+    *(("mmoe", relation, loss) for relation, losses in LEGAL.items() for loss in losses),
+])
+def test_every_parameter_and_every_task_is_drawn(sharing: str, relation: str, loss: str) -> None:
+    model = model_for(sharing, relation, loss)
+    found = boxes(draw(model, sharing))
+    assert counted(found) == parameter_count(model)
+    output = model(make_batch(3))
+    tasks = {texts[0]: "derived" in texts for role, texts in found if role == "task"}
+    assert tasks == {task: task not in output.raw for task in model.scores(output)}
+
+
+@pytest.mark.parametrize(("sharing", "tables"), [
+    (kind.model_fields["kind"].default, tables) for kind in classes(Sharing) for tables in kind.tables
+])
+def test_a_view_is_drawn_for_each_copy_of_the_tables(sharing: str, tables: str) -> None:
+    found = boxes(draw(model_for(sharing, "independent", "all_rows", tables), sharing))  # type: ignore[arg-type]
+    views = [texts[0] for role, texts in found if role == "view" and texts[0] != "scaled view"]
+    assert sorted(views) == {
+        "shared": ["view"], "per_task": ["view of ctcvr", "view of ctr"],
+        "both": ["view of all tasks", "view of ctcvr", "view of ctr"],
+    }[tables]
+
+
+def test_features_stand_in_groups_with_the_largest_by_name() -> None:
+    found = boxes(draw(model_for("shared_bottom", "independent", "all_rows"), "m"))
+    assert [texts for role, texts in found if role == "features"] == [
+        ["2 features: an id", "user: 20 values", "item: 12 values"],
+        ["1 feature: a list of ids", "history: 12 values"],
+        ["1 feature: an id", "place: 9 values"],
+        ["1 feature: a list of ids", "tags: 7 values"],
+        ["2 features: numbers", "picture: 3 columns", "age: 2 columns"],
+    ]
+    slots = tuple(Slot(f"f{i}", 4, 0, i) for i in range(1, 41))
+    embedding = Embedding(Layout(slots, (), {}, {4: 41}, ()), ["ctr"], EmbeddingConfig(), "shared")
+    tower = Tower(160, [2], 0.0, 0.0, 1.0)
+    model = MultiTask(embedding, Passed(160), {"ctr": tower}, RelationModule(160), {"ctr": TASKS["ctr"]})
+    (many,) = [texts for role, texts in boxes(draw(model, "m")) if role == "features"]
+    assert many == ["40 features: an id", "f40: 40 values", "f39: 39 values", "f38: 38 values",
+                    "f37: 37 values", "and 36 more"]
+
+
+class Passed(SharingModule):
+    """A sharing that says nothing of itself."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.outputs = inputs
+        self.own = nn.Parameter(torch.zeros(7))
+
+    def forward(self, embedded: Embedded) -> Shared:
+        return Shared(embedded.views)
+
+
+class Shifted(RelationModule):
+    """A relation that says nothing of itself and changes both views and outputs."""
+
+    def transfer(self, views: Mapping[str, Tensor], batch: Batch) -> Mapping[str, Tensor]:
+        return views
+
+    def relate(self, raw: Mapping[str, Tensor], views: Mapping[str, Tensor], batch: Batch) -> Related:
+        return Related(raw)
+
+
+def test_a_part_that_says_nothing_is_a_box_with_its_shape_and_parameters() -> None:
+    embedding = Embedding(LAYOUT, ["ctr", "cvr"], EmbeddingConfig(), "shared")
+    width = embedding.columns.width
+    towers = {task: Tower(width, [2], 0.0, 0.0, 1.0) for task in ("ctr", "cvr")}
+    relation = Shifted(width)
+    model = MultiTask(embedding, Passed(width), towers, relation, {t: TASKS[t] for t in ("ctr", "cvr")})
+    found = boxes(draw(model, "m"))
+    assert ("network", ["passed", f"{width} → {width}", "7 parameters"]) in found
+    assert [texts for role, texts in found if role == "relation"] == [
+        ["shifted", f"{width} → {width}", "0 parameters"], ["shifted"],
+    ]
+    assert counted(found) == parameter_count(model)
+
+
+def test_a_task_s_name_is_escaped_and_its_meaning_told() -> None:
+    tasks = {"a<b>": Task(label="x&y", given="seen"), "c": Task(label="z", type="regression")}
+    model = build_model(
+        ModelConfig.model_validate({"sharing": {"kind": "separate"}, "loss": {"a<b>": 1.0, "c": 1.0}}),
+        EmbeddingConfig(), LAYOUT, tasks,
+    )
+    ends = [texts for role, texts in boxes(draw(model, "<m>")) if role == "task"]
+    assert ends == [["a<b>", "P(x&y | seen)"], ["c", "E[z]"]]
+
+
+def test_the_pictures_in_the_docs_are_those_of_the_models_as_they_are() -> None:
+    made = dict(drawings())
+    assert {f.name for f in IMAGES.glob("*.svg")} == made.keys()
+    old = [name for name, svg in made.items() if (IMAGES / name).read_text() != svg]
+    assert not old, "python benchmarks/drawings.py"
+
+
+def test_every_sharing_and_relation_is_in_the_docs() -> None:
+    models = Experiment.read(ROOT / "configs" / "sharings.toml").models.values()
+    assert {m.sharing.kind for m in models} == set(kinds(Sharing))
+    assert {"independent", *RELATIONS} == set(kinds(Relation))
