@@ -35,6 +35,11 @@ class Layout:
     tables: Mapping[int, int]
     labels: tuple[str, ...]
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """Each feature that is looked up → the width of its embedding."""
+        return {slot.name: slot.width for slot in (*self.slots, *self.lists)}
+
     def to_json(self) -> dict[str, object]:
         return {
             "slots": [vars(s) for s in self.slots],
@@ -131,6 +136,13 @@ class Columns:
     @property
     def width(self) -> int:
         return max((s.stop for s in self.slices.values()), default=0)
+
+    def beside(self, name: str, width: int) -> "Columns":
+        """These columns and `width` more after them. Raises RecmtlError where a feature has the name."""
+        if name in self.slices:
+            raise RecmtlError("columns of a model have this name", where=f"[features] {name!r}",
+                              fix="give the feature another name, and say `column`")
+        return Columns({**self.slices, name: slice(self.width, self.width + width)})
 
     def of(self, features: Iterable[str]) -> list[int]:
         """The columns of some features, in their order. Raises RecmtlError for one that is not there."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recmtl.data import contract
+from recmtl.data.encoding import starts
 from recmtl.data.examples import Examples
 from recmtl.data.ingest import settings_key
 from recmtl.data.shards import shards_key
@@ -53,7 +54,7 @@ def encoder_key(experiment: Experiment, examples: Examples) -> str:
     return digest([
         examples.manifest["key"], experiment.data.split.model_dump(mode="json"),
         {n: f.model_dump(mode="json") for n, f in examples.features.items()},
-        experiment.embedding.width,
+        experiment.embedding.width, *starts.digests(experiment),
     ])
 
 

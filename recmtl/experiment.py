@@ -14,6 +14,7 @@ from recmtl.learn import TrainConfig
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.plugins import classes_of
 from recmtl.schema import Problem
+from recmtl.schema.features import embedding_widths, is_list
 
 
 class Experiment(Problem):
@@ -58,8 +59,10 @@ class Experiment(Problem):
 
     @model_validator(mode="after")
     def _models_serve_the_tasks(self) -> "Experiment":
+        widths = embedding_widths(self.features, self.embedding.width)
+        lists = {name for name, feature in self.features.items() if is_list(feature)}
         for name, model in self.models.items():
-            reason = model.refusal(self.tasks)
+            reason = model.refusal(self.tasks) or model.misreads(widths, lists)
             reason = reason or model.sharing.refusal(model.towers_for(self.tasks), tuple(self.features))
             if reason:
                 raise ValueError(f"models.{name}: {reason}")
@@ -84,6 +87,9 @@ class Experiment(Problem):
     def _tables_can_be_sharded(self) -> "Experiment":
         widths: dict[str, int | None] = {"embedding.width": self.embedding.width}
         widths |= {f"features.{n}.width": getattr(f, "width", None) for n, f in self.features.items()}
+        for name, feature in self.features.items():
+            if self.train.sharded_tables and getattr(feature, "init", None):
+                raise ValueError(f"train.sharded_tables: their rows are drawn; drop features.{name}.init")
         odd = {key: width for key, width in widths.items() if width and width % 4}
         if self.train.sharded_tables and odd:
             key, width = next(iter(odd.items()))

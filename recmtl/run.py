@@ -20,6 +20,7 @@ import torch
 from recmtl.bundle import GOLDEN_ROWS, Bundle, stored_model
 from recmtl.data.duck import connect
 from recmtl.data.encoder import Encoder
+from recmtl.data.encoding import starts
 from recmtl.data.examples import Examples
 from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards
@@ -179,6 +180,9 @@ class _Training:
         run, group, settings = self.run, self.group, self.run.experiment.train
         train, valid = (Shards.open(self.prepared.shards / part) for part in ("train", "valid"))
         model, objective = _model(run, train, self._make_tables())
+        for start in starts.load(self.prepared.encoder):
+            rows, values = torch.from_numpy(start.rows), torch.from_numpy(start.values)
+            model.embedding.start(rows, values, start.frozen)
         if folder:
             (folder / DRAWING).write_text(draw(model, run.model))
         model.to(self.device)

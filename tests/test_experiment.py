@@ -327,3 +327,41 @@ def test_a_models_name_is_a_folders(name: str) -> None:
 def test_a_seed_stands_once() -> None:
     with pytest.raises(RecmtlError, match=r"train\.seeds: \[1, 2, 1\]: a seed stands there twice"):
         Experiment.parse(edited(train__seeds=[1, 2, 1]), Path())
+
+
+def test_an_interaction_is_checked_against_the_features_when_the_file_is_read() -> None:
+    place = {"kind": "categorical", "width": 8}
+    found = refusal(features__place=place, models__mmoe__interaction={"kind": "fm"})
+    assert "models.mmoe: interaction: fm multiplies" in found and "user has 16, place has 8" in found
+    named = {"kind": "fm", "features": ["user", "price"]}
+    assert "no feature 'price' with an embedding" in refusal(models__mmoe__interaction=named)
+    assert "no kind 'dcn'; did you mean 'dcn_v2'?" in refusal(models__mmoe__interaction={"kind": "dcn"})
+    same = edited(features__place={"kind": "categorical", "width": 8}, features__user={
+        "kind": "categorical", "width": 8}, features__like={"kind": "bag", "share": "user"},
+        models__mmoe__interaction={"kind": "fm"})
+    assert Experiment.parse(same, root=Path()).models["mmoe"].interaction.kind == "fm"
+
+
+def test_a_file_that_names_no_interaction_keeps_its_digest() -> None:
+    plain = Experiment.parse(content(), root=Path())
+    assert "interaction" not in plain.model_dump(mode="json")["models"]["mmoe"]
+    outright = Experiment.parse(edited(models__mmoe__interaction={"kind": "none"}), root=Path())
+    other = Experiment.parse(edited(models__mmoe__interaction={"kind": "dcn_v2"}), root=Path())
+    assert outright.digest == plain.digest != other.digest
+
+
+def test_a_list_and_its_target_are_checked_when_the_file_is_read() -> None:
+    features = {**content()["features"], "recent": {"kind": "history", "share": "user"},
+                "place": {"kind": "categorical", "width": 8}}
+
+    def of(pooling: dict[str, Any]) -> str:
+        return refusal(features=features, models__mmoe__pooling=pooling)
+
+    assert "models.mmoe: pooling: no list 'recnt'" in of({"recnt": {"target": "user"}})
+    assert "pooling.recent.target: no feature 'price' of one" in of({"recent": {"target": "price"}})
+    assert "have 16 columns, those of its target 'place' 8" in of({"recent": {"target": "place"}})
+    assert "models.mmoe.pooling.recent.target: Field required" in of({"recent": {}})
+    attended = edited(features=features, models__mmoe__pooling={"recent": {"target": "user"}})
+    assert Experiment.parse(attended, root=Path()).models["mmoe"].pooling["recent"].target == "user"
+    plain = Experiment.parse(content(), root=Path())
+    assert "pooling" not in plain.model_dump(mode="json")["models"]["mmoe"]

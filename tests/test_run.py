@@ -52,14 +52,16 @@ def test_equal_inputs_give_equal_bytes(finished: Path, tmp_path: Path, model: st
     assert drawing == (finished / "out/models" / model / "seed-1" / "model.svg").read_bytes()
 
 
-@pytest.mark.parametrize("sharing", [
-    {"kind": "cgc"}, {"kind": "stem"}, {"kind": "home"},
-], ids=lambda sharing: sharing["kind"])
-def test_what_a_sharing_keeps_beside_its_weights_is_in_its_bundle(
-    finished: Path, tmp_path: Path, sharing: dict[str, object]
+@pytest.mark.parametrize("parts", [
+    {"sharing": {"kind": "cgc"}}, {"sharing": {"kind": "stem"}}, {"sharing": {"kind": "home"}},
+    {"interaction": {"kind": "fm"}, "pooling": {"recent": {"target": "item"}}},
+    {"interaction": {"kind": "dcn_v2"}, "tables": "per_task"},
+], ids=str)
+def test_what_a_part_keeps_beside_its_weights_is_in_its_bundle(
+    finished: Path, tmp_path: Path, parts: dict[str, object]
 ) -> None:
     content = Experiment.read(finished / "shop.toml").model_dump(mode="json")
-    content["models"]["mmoe"]["sharing"] = sharing
+    content["models"]["mmoe"] |= parts
     made = Run(Experiment.parse(content, finished), "mmoe", 1, tmp_path / "run")
     train_run(made, prepared(finished), "cpu", ignore)
     valid = Shards.open(prepared(finished).shards / "valid")

@@ -23,6 +23,7 @@ from tests.test_launch import assert_resumes
 SINGLE = """
 [models.single]
 sharing = { kind = "single", hidden = [8] }
+pooling = { recent = { kind = "target_attention", target = "brand" } }
 loss    = { ctr = 1.0, ctcvr = 1.0 }
 
 [train]"""

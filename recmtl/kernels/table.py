@@ -17,13 +17,22 @@ ENTRY_BYTES = 16  # of `Entry` in loops.cpp
 class Reads:
     """What a batch reads of one table, and into which columns of a view it goes.
 
-    Slots lie side by side from column `into`; each list is averaged into `width` columns of its own.
+    Slots lie side by side from column `into`; each list is averaged into `width` columns of its own. The
+    values of those in `apart` go into no view: their caller looks them up, as a slot of as many rows.
+    Rows of the table that are `frozen` have no gradient.
     """
 
     width: int
     rows: Tensor  # (B, S)
     into: int
     lists: Sequence[tuple[Ragged, int]] = ()
+    apart: Sequence[Ragged] = ()
+    frozen: Tensor | None = None  # (rows of the table,) bool
+
+    def parts(self) -> list[Tensor]:
+        """All rows that are read: of the slots, of each list, of each list apart."""
+        lists = [ragged for ragged, _ in self.lists]
+        return [self.rows.reshape(-1), *(ragged.values for ragged in (*lists, *self.apart))]
 
 
 def look_up(table: Tensor, reads: Reads, first: int, out: Tensor) -> None:
@@ -55,21 +64,39 @@ def look_up(table: Tensor, reads: Reads, first: int, out: Tensor) -> None:
 
 
 def merge(
-    gradients: Sequence[Tensor], reads: Reads, table_rows: int, distinct: bool = False
+    gradients: Sequence[Tensor], reads: Reads, table_rows: int, distinct: bool = False,
+    apart: Sequence[Sequence[Tensor]] = (),
 ) -> tuple[Tensor, Tensor]:
     """The gradient of a table from those of its views, (B, columns) each: one view a copy.
 
+    `apart` are those of the values of each list in `reads.apart`, (V, width) a copy.
+
     Returns the rows touched, (U,), each once and rising, and their gradients (U, copies · width) in fp32
     or more: the sum over everything that read the row. Where `adds_up` says so, and rows need not be
-    `distinct`, one stands there as often as it was read, and −1 for values of a list beyond its end.
+    `distinct`, one stands there as often as it was read, and −1 for values of a list beyond its end and
+    for frozen rows, which are left out otherwise.
     """
+    rows, values = _merge(gradients, reads, table_rows, distinct, apart)
+    if reads.frozen is None:
+        return rows, values
+    if adds_up(*gradients) and not distinct:  # of a fixed size, as a recorded step must have it
+        return rows.masked_fill(reads.frozen[rows.clamp(min=0)], -1), values
+    learns = ~reads.frozen[rows]
+    return rows[learns], values[learns]
+
+
+def _merge(
+    gradients: Sequence[Tensor], reads: Reads, table_rows: int, distinct: bool,
+    apart: Sequence[Sequence[Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """`merge` of all rows, frozen or not."""
+    singly = list(zip(*apart, strict=True)) or [()] * len(gradients)  # copy by copy
     if adds_up(*gradients) and not distinct:
-        return _read_rows(reads), torch.cat([_values(g, reads) for g in gradients], dim=1)
-    parts = [reads.rows.reshape(-1), *(ragged.values for ragged, _ in reads.lists)]
-    rows = torch.cat(parts)  # of a single slot among others the view is not in C order, as loops read it
-    if fits(*gradients):
-        return _merge_native(gradients, reads, rows, table_rows)
-    values = torch.cat([_values(gradient, reads) for gradient in gradients], dim=1)
+        return _read_rows(reads), _all_values(gradients, reads, singly)
+    rows = torch.cat(reads.parts())  # of a single slot among others: not in C order, as loops read it
+    if fits(*gradients, *(own for copy in singly for own in copy)):
+        return _merge_native(gradients, reads, rows, table_rows, singly)
+    values = _all_values(gradients, reads, singly)
     ordered, order = rows.sort(stable=True)
     first = torch.ones_like(ordered, dtype=torch.bool)
     torch.ne(ordered[1:], ordered[:-1], out=first[1:])
@@ -103,7 +130,8 @@ def adagrad(
 
 
 def _merge_native(
-    gradients: Sequence[Tensor], reads: Reads, rows: Tensor, table_rows: int
+    gradients: Sequence[Tensor], reads: Reads, rows: Tensor, table_rows: int,
+    apart: Sequence[Sequence[Tensor]],
 ) -> tuple[Tensor, Tensor]:
     (size, slots), width, step = reads.rows.shape, reads.width, gradients[0].shape[1]
     count = len(rows)
@@ -113,33 +141,46 @@ def _merge_native(
     for ragged, into in reads.lists:
         run("entries_of_list", entries[begin:], ragged.offsets, size, step, into, threads=False)
         begin += len(ragged.values)
+    given = list(gradients)
+    if reads.apart:  # their gradients follow that of the view, and are read as those of slots
+        given = [torch.cat([g.flatten() for g in (view, *own)])
+                 for view, own in zip(gradients, apart, strict=True)]
+        run("entries_of_slots", entries[begin:], count - begin, 1, width, width, size * step,
+            threads=False)
     order = torch.empty(count, dtype=torch.int32)
     starts, distinct = (torch.empty(count + 1, dtype=torch.int64) for _ in range(2))
     found = run(f"group_{SUFFIX[rows.dtype]}", rows, count, table_rows - 1, order, starts, distinct,
                 threads=False)
     out = torch.empty(found, len(gradients) * width)
-    run(f"sum_groups_{SUFFIX[gradients[0].dtype]}", list(gradients), len(gradients), width, entries,
+    run(f"sum_groups_{SUFFIX[given[0].dtype]}", given, len(given), width, entries,
         order, starts, found, out)
     return distinct[:found], out
 
 
-def _values(gradient: Tensor, reads: Reads) -> Tensor:
-    """The gradient of each single look-up, (N, width), in fp32 or more: slots first, then the lists."""
+def _all_values(
+    gradients: Sequence[Tensor], reads: Reads, apart: Sequence[Sequence[Tensor]]
+) -> Tensor:
+    pairs = zip(gradients, apart, strict=True)
+    return torch.cat([_values(gradient, reads, own) for gradient, own in pairs], dim=1)
+
+
+def _values(gradient: Tensor, reads: Reads, apart: Sequence[Tensor]) -> Tensor:
+    """The gradient of each single look-up, (N, width), in fp32 or more, in the order of `Reads.parts`."""
     size, slots = reads.rows.shape
     of_slots = gradient[:, reads.into : reads.into + slots * reads.width]
     values = [of_slots.reshape(size * slots, reads.width)]
     for ragged, into in reads.lists:
         lengths = ragged.offsets.diff()
         mean = gradient[:, into : into + reads.width] / lengths.clamp(min=1).unsqueeze(1)
-        values.append(mean.index_select(0, _owners(ragged)))
-    joined = torch.cat(values)
+        values.append(mean.index_select(0, owners(ragged)))
+    joined = torch.cat([*values, *apart])
     return joined if joined.dtype == torch.float64 else joined.float()
 
 
 def _read_rows(reads: Reads) -> Tensor:
-    """The rows that a batch reads, (N,): slots first, then lists, −1 for what lies beyond their ends."""
+    """The rows that a batch reads, (N,), as `Reads.parts`, −1 for what lies beyond the ends of lists."""
     rows = [reads.rows.reshape(-1).long()]
-    for ragged, _ in reads.lists:
+    for ragged in (*(ragged for ragged, _ in reads.lists), *reads.apart):
         inside = torch.arange(len(ragged.values), device=ragged.values.device) < ragged.offsets[-1]
         rows.append(torch.where(inside, ragged.values.long(), -1))
     return torch.cat(rows)
@@ -148,11 +189,11 @@ def _read_rows(reads: Reads) -> Tensor:
 def _mean(values: Tensor, ragged: Ragged) -> Tensor:
     """The mean of each list: (V, W) → (B, W); zeros for an empty list."""
     lengths = ragged.offsets.diff()
-    total = values.new_zeros(len(lengths), values.shape[1]).index_add(0, _owners(ragged), values)
+    total = values.new_zeros(len(lengths), values.shape[1]).index_add(0, owners(ragged), values)
     return total / lengths.clamp(min=1).unsqueeze(1)
 
 
-def _owners(ragged: Ragged) -> Tensor:
+def owners(ragged: Ragged) -> Tensor:
     """The impression that each value of a list belongs to, (V,): the last one's beyond the end of all."""
     places = torch.arange(len(ragged.values), device=ragged.values.device)
     return torch.searchsorted(ragged.offsets[1:-1].contiguous(), places, right=True)

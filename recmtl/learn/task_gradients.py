@@ -59,10 +59,11 @@ class TaskGradients:
             scales = torch.cat([scales, torch.ones_like(scales[:1])])
         places = zip(scales.unbind(1), zip(*tasks, strict=True), strict=True)
         added = [_sum(scale, gradients) for scale, gradients in places]
-        for parameter, gradient in zip(self._dense, added[len(self._views) :], strict=True):
-            parameter.grad = gradient
         known = [(view, g) for view, g in zip(self._views, added, strict=False) if g is not None]
         torch.autograd.backward([view for view, _ in known], [gradient for _, gradient in known])
+        # Last: of what pools lists, before the views, that pass has left a gradient, too.
+        for parameter, gradient in zip(self._dense, added[len(self._views) :], strict=True):
+            parameter.grad = gradient
 
     def _scales(self, factors: Sequence[Tensor], group: Group) -> Tensor:
         """(T, places): each task's factor where two tasks or more have a gradient, 1 elsewhere."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from recmtl.batch import Slot
-from recmtl.model.boxes import box, distinct
+from recmtl.model.boxes import box, distinct, parameters
 from recmtl.model.embedding import Embedding
 from recmtl.model.multitask import MultiTask, parameter_count
 from recmtl.model.relation.derived import derivable
@@ -16,7 +16,7 @@ NAMED = 4  # features of a group by name, those of most values first
 
 def draw(model: MultiTask, name: str) -> str:
     """The drawing of a model called `name`; nothing here asks which parts it has."""
-    views = model.sharing.drawn(_views(model.embedding))
+    views = model.sharing.drawn(model.interaction.drawn(_views(model.embedding)))
     read = model.relation.drawn_views(views)
     raw = {
         task: box(f"tower of {task}", tower, [read[task]], role="tower")
@@ -53,16 +53,24 @@ def _views(embedding: Embedding) -> dict[str, Block]:
             (f"{rows:,} rows{each}", f"{rows * width * embedding.copies:,} parameters"),
             tuple(group for group in groups if group), role="tables", columns=width,
         ))
+    pooled = list(embedding.pooled.parameters())
+    if pooled:
+        names = tuple(embedding.pooled.names)
+        sources.append(Block("attention over lists", (*names, parameters(pooled)), tuple(sources)))
     if layout.dense:
         sources.append(_numbers(embedding))
 
     def view(title: str) -> Block:
         return Block(title, (f"{columns:,} columns",), tuple(sources), role="view", columns=columns)
 
-    common = {ALL: view("view of all tasks" if embedding.own else "view")} if embedding.common else {}
-    if not embedding.own:
-        return {**dict.fromkeys(embedding.tasks, common[ALL]), **common}
-    return {**{task: view(f"view of {task}") for task in embedding.tasks}, **common}
+    names = embedding.of.names
+    boxes = {name: view(_title(name, len(names))) for name in names}
+    of_tasks = {task: boxes[task if task in boxes else ALL] for task in embedding.of.tasks}
+    return {**of_tasks, **boxes}
+
+
+def _title(view: str, count: int) -> str:
+    return "view" if count == 1 else f"view of {'all tasks' if view == ALL else view}"
 
 
 def _group(kind: str, slots: Sequence[Slot]) -> Block | None:

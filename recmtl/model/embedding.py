@@ -1,16 +1,20 @@
 """The look-up: rows of one fused table a width become `Embedded`, with gradients on those rows only."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from recmtl.batch import Batch, Columns, Embedded, Layout
+from recmtl.batch import Batch, Columns, Embedded, Layout, Ragged
 from recmtl.kernels import Reads, adds_up, look_up, merge
+from recmtl.model.pooling import Pooling
+from recmtl.model.pooling.lists import PooledLists
 from recmtl.model.settings import EmbeddingConfig
-from recmtl.model.sharing.options import Tables
+from recmtl.model.sharing.options import ALL, Tables
 
 # A look-up keeps the invariants; without a word on it, torch 2.11 warns that it does not check them.
 _checks = torch.sparse.check_sparse_tensor_invariants
@@ -21,6 +25,7 @@ if not _checks.is_enabled():  # type: ignore[no-untyped-call]
 class Lookup(torch.autograd.Function):
     """Tables → one view (B, columns) a copy of the embeddings, in the precision of the layers above.
 
+    Then the values of each list that is read apart, (V, width) a copy; its columns of a view stay unset.
     The gradient of a table is a sparse tensor of the rows that the batch reads, each once but where
     `kernels.adds_up` says otherwise. A dense one would touch the whole table, and torch's own sparse one
     be merged later at twice the cost.
@@ -30,26 +35,38 @@ class Lookup(torch.autograd.Function):
     def forward(
         ctx: Any, reads: Sequence[Reads], dense: Tensor, columns: int, copies: int, *tables: Tensor
     ) -> tuple[Tensor, ...]:
-        ctx.reads, ctx.shapes = reads, [table.shape for table in tables]
+        ctx.reads, ctx.shapes, ctx.copies = reads, [table.shape for table in tables], copies
         views = tuple(dense.new_empty(len(dense), columns, dtype=_dtype(*tables)) for _ in range(copies))
         for copy, view in enumerate(views):
             for table, read in zip(tables, reads, strict=True):
                 look_up(table, read, copy * read.width, view)
             view[:, columns - dense.shape[1] :] = dense
-        return views
+        apart = [_singly(table, read, ragged, copy, views[0].dtype)
+                 for table, read in zip(tables, reads, strict=True)
+                 for ragged in read.apart for copy in range(copies)]
+        return (*views, *apart)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        views = [gradient.contiguous() for gradient in gradients]
+        given = [gradient.contiguous() for gradient in gradients]
+        views, apart = given[: ctx.copies], iter(given[ctx.copies :])
         found = []
         for reads, shape in zip(ctx.reads, ctx.shapes, strict=True):
-            rows, values = merge(views, reads, shape[0])
+            own = [list(islice(apart, ctx.copies)) for _ in reads.apart]
+            rows, values = merge(views, reads, shape[0], apart=own)
             found.append(torch.sparse_coo_tensor(
                 rows.unsqueeze(0), values, shape, is_coalesced=not adds_up(*views),
                 check_invariants=False,
             ))
         return None, None, None, None, *found
+
+
+def _singly(table: Tensor, read: Reads, ragged: Ragged, copy: int, dtype: torch.dtype) -> Tensor:
+    """A list's values, (V, width): as a slot of V rows."""
+    out = table.new_empty(len(ragged.values), read.width, dtype=dtype)
+    look_up(table, Reads(read.width, ragged.values.unsqueeze(1), 0), copy * read.width, out)
+    return out
 
 
 def _dtype(*tables: Tensor) -> torch.dtype:
@@ -88,48 +105,83 @@ def unfilled_tables(layout: Layout, copies: int, init: float) -> Stored:
         return WholeTables(layout, copies, init)
 
 
-class Embedding(nn.Module):
-    """Batch → Embedded. A row of a table holds an embedding per task, one that all share, or both.
+@dataclass(frozen=True)
+class Copies:
+    """Whose embeddings a row of a table holds, side by side: one of each task, one for all, or both."""
 
-    Columns of a view: the slots by width, then the lists (each averaged), then the dense columns.
+    tasks: tuple[str, ...]
+    tables: Tables
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        own = self.tasks if self.tables != "shared" else ()
+        return (*own, ALL) if self.tables != "per_task" else own
+
+
+class Embedding(nn.Module):
+    """Batch → Embedded: a view of each copy `of` a value's embedding.
+
+    Columns of a view: the slots by width, then the lists, each averaged or pooled as `pooling` says, then
+    the dense columns.
     """
 
     def __init__(
-        self, layout: Layout, tasks: Sequence[str], config: EmbeddingConfig, tables: Tables,
+        self, layout: Layout, of: Copies, config: EmbeddingConfig, pooling: Pooling,
         make_tables: MakeTables = WholeTables,
     ) -> None:
         super().__init__()
-        self.layout, self.tasks = layout, tuple(tasks)
-        self.own, self.common = tables != "shared", tables != "per_task"
-        self.copies = len(self.tasks) * self.own + self.common
+        self.layout, self.of, self.copies = layout, of, len(of.names)
         self.tables = make_tables(layout, self.copies, config.init)
         self.dropout = nn.Dropout(config.dropout)
         self.columns = Columns(_slices(layout))
+        self.pooled = PooledLists(pooling, layout, self.columns, self.copies)
+        for width in layout.tables:  # rows that keep what they are, (rows,) bool, where there are such
+            self.register_buffer(f"frozen_{width}", None, persistent=False)
+
+    @torch.no_grad()
+    def start(self, rows: Tensor, values: Tensor, frozen: bool) -> None:
+        """Let rows (N,) of the table of their width begin with values (N, width), in every copy.
+
+        Those that are frozen take no gradient, and no decay.
+        """
+        width = values.shape[1]
+        table = self.get_parameter(f"tables.{width}")
+        table[rows] = values.repeat(1, self.copies)
+        if frozen:
+            kept: Tensor | None = getattr(self, f"frozen_{width}")
+            kept = torch.zeros(len(table), dtype=torch.bool) if kept is None else kept
+            kept[rows] = True
+            setattr(self, f"frozen_{width}", kept)
 
     def forward(self, batch: Batch) -> Embedded:
         reads, tables = self.tables.fetch([self._reads(width, batch) for width in self.layout.tables])
-        views: tuple[Tensor, ...] = Lookup.apply(  # type: ignore[no-untyped-call]
+        found: tuple[Tensor, ...] = Lookup.apply(  # type: ignore[no-untyped-call]
             reads, batch.dense, self.columns.width, self.copies, *tables
         )
+        views, apart = found[: self.copies], found[self.copies :]
+        if apart:
+            views = self.pooled(views, apart, batch.lists)
         if self.training and self.dropout.p:
             looked_up = self.columns.width - batch.dense.shape[1]
             views = tuple(
                 torch.cat([self.dropout(view[:, :looked_up]), view[:, looked_up:]], dim=1)
                 for view in views
             )
-        shared = views[-1] if self.common else None
-        own = views[: len(self.tasks)] if self.own else views * len(self.tasks)
-        return Embedded(dict(zip(self.tasks, own, strict=True)), shared)
+        of = dict(zip(self.of.names, views, strict=True))
+        return Embedded({task: of.get(task, views[-1]) for task in self.of.tasks}, of.get(ALL))
 
     def _reads(self, width: int, batch: Batch) -> Reads:
         places = [i for i, slot in enumerate(self.layout.slots) if slot.width == width]
         lists = [slot.name for slot in self.layout.lists if slot.width == width]
+        averaged = [name for name in lists if name not in self.pooled.names]
         first = self.layout.slots[places[0]].name if places else None
         return Reads(
             width,
             batch.rows[:, places[0] : places[-1] + 1] if places else batch.rows[:, :0],
             self.columns.slices[first].start if first else 0,
-            [(batch.lists[name], self.columns.slices[name].start) for name in lists],
+            [(batch.lists[name], self.columns.slices[name].start) for name in averaged],
+            [batch.lists[name] for name in lists if name in self.pooled.names],
+            getattr(self, f"frozen_{width}"),
         )
 
 

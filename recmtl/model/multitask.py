@@ -1,4 +1,7 @@
-"""The whole model on one screen: batch → embedding → sharing → towers → relation → output."""
+"""The whole model on one screen: from a batch to an output.
+
+batch → embedding → interaction → sharing → towers → relation → output
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +13,8 @@ from torch.nn import functional as F
 
 from recmtl.batch import Batch, Layout, Output
 from recmtl.errors import RecmtlError
-from recmtl.model.embedding import Embedding, MakeTables, WholeTables
+from recmtl.model.embedding import Copies, Embedding, MakeTables, WholeTables
+from recmtl.model.interaction.module import InteractionModule
 from recmtl.model.mlp import Tower
 from recmtl.model.relation.derived import derivable, derive
 from recmtl.model.relation.module import RelationModule
@@ -20,20 +24,21 @@ from recmtl.schema import Task
 
 
 class MultiTask(nn.Module):
-    """Any sharing under any relation; nothing here asks which."""
+    """Any sharing under any relation; nothing here asks which. `views` makes those that it shares."""
 
     def __init__(
-        self, embedding: Embedding, sharing: SharingModule, towers: Mapping[str, Tower],
-        relation: RelationModule, tasks: Mapping[str, Task],
+        self, views: tuple[Embedding, InteractionModule], sharing: SharingModule,
+        towers: Mapping[str, Tower], relation: RelationModule, tasks: Mapping[str, Task],
     ) -> None:
         super().__init__()
-        self.embedding, self.sharing = embedding, sharing
+        self.embedding, self.interaction = views
+        self.sharing = sharing
         self.towers = nn.ModuleDict(towers)
         self.relation, self.tasks = relation, dict(tasks)
 
     def forward(self, batch: Batch) -> Output:
         embedded = self.embedding(batch)
-        shared = self.sharing(embedded)
+        shared = self.sharing(self.interaction(embedded))
         views = self.relation.transfer(shared.views, batch)
         raw = {task: tower(views[task]) for task, tower in self.towers.items()}
         related = self.relation.relate(raw, views, batch)
@@ -48,10 +53,11 @@ class MultiTask(nn.Module):
     def with_bf16_layers(self) -> "MultiTask":
         """A copy over the same tables, for use under autocast: no weight is cast again at each batch.
 
-        What makes the logits stays in fp32, as in training; so does a relation's part, which is small.
+        What makes the logits stays in fp32, as in training; so does what is small: a relation's part and
+        what pools a list.
         """
         half = deepcopy(self, {id(self.embedding): self.embedding})
-        for layers in (half.sharing, *(tower.hidden for tower in half.towers.values())):
+        for layers in (half.interaction, half.sharing, *(tower.hidden for tower in half.towers.values())):
             layers.to(torch.bfloat16)
         return half
 
@@ -81,8 +87,13 @@ def build_model(
     if taken:
         raise RecmtlError("torch has a use of its own for this name", where=f"[tasks] {taken[0]}",
                           fix="give the task another name")
-    table = Embedding(layout, names, embedding, config.effective_tables, make_tables)
-    sharing = config.sharing.build(table.columns, names)
+    refused = config.misreads(layout.widths, {slot.name for slot in layout.lists})
+    if refused:
+        raise RecmtlError(refused, where="[models]")
+    copies = Copies(tuple(names), config.effective_tables)
+    table = Embedding(layout, copies, embedding, config.pooling, make_tables)
+    interaction = config.interaction.build(table.columns, layout.widths, copies.names)
+    sharing = config.sharing.build(interaction.columns, names)
     relation = config.relation.build(sharing.outputs, tasks)
     towers = {}
     for name in names:
@@ -90,7 +101,7 @@ def build_model(
         shift = mean if tasks[name].type == "regression" else math.log(mean / (1 - mean))
         scale = std if tasks[name].type == "regression" else 1.0
         towers[name] = Tower(relation.outputs, config.towers.hidden, config.towers.dropout, shift, scale)
-    return MultiTask(table, sharing, towers, relation, tasks)
+    return MultiTask((table, interaction), sharing, towers, relation, tasks)
 
 
 def parameter_count(model: MultiTask) -> dict[str, int]:

@@ -1,10 +1,13 @@
 """A model as it stands in a file: `[models.NAME]`. Two models differ by the lines that differ here."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from pydantic import Field, model_validator
 
 from recmtl.errors import nearest
+from recmtl.model.interaction import Interaction, NoInteraction
+from recmtl.model.pooling import TargetAttention, refusal
 from recmtl.model.relation import Independent, Relation
 from recmtl.model.relation.derived import derivable
 from recmtl.model.sharing import Sharing
@@ -31,11 +34,19 @@ class TowerConfig(Config):
 
 
 class ModelConfig(Config):
-    """`[models.NAME]`: sharing, relation, towers, and each task's loss."""
+    """`[models.NAME]`: interaction, sharing, relation, towers, and each task's loss."""
 
+    interaction: Interaction = Field(
+        default=NoInteraction(), description="how embeddings meet before the sharing",
+        exclude_if=lambda value: value == NoInteraction(),  # as of `weighting`
+    )
     sharing: Sharing
     relation: Relation = Independent()
     towers: TowerConfig = TowerConfig()
+    pooling: dict[str, TargetAttention] = Field(
+        default={}, description="list → how its embeddings are pooled; without: averaged",
+        exclude_if=lambda value: not value,  # as of `weighting`
+    )
     tables: Tables | None = Field(default=None, description="shared, one per task, or both")
     loss: dict[str, Loss] = Field(min_length=1, description="task → its loss, or the weight of it alone")
     weighting: WeightingConfig | None = Field(
@@ -84,6 +95,15 @@ class ModelConfig(Config):
                     f"{task!r} is {tasks[task].type}"
                 )
         return self.relation.refusal(tasks, frozenset(self.loss))
+
+    def misreads(self, widths: Mapping[str, int], lists: AbstractSet[str]) -> str | None:
+        """Why this model cannot read features whose embeddings have these widths, or None.
+
+        All that are looked up, names or patterns, some of them lists.
+        """
+        pooled = {name: width for name, width in widths.items() if name in lists}
+        others = {name: width for name, width in widths.items() if name not in lists}
+        return refusal(self.pooling, pooled, others) or self.interaction.refusal(widths)
 
     def towers_for(self, tasks: Mapping[str, Task]) -> tuple[str, ...]:
         """The tasks that have a tower."""

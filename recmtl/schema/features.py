@@ -25,13 +25,30 @@ class _Embedded(Config):
     buckets: int | None = Field(default=None, ge=1, description="hash into so many rows, no vocabulary")
     width: int | None = Field(default=None, ge=1, description="embedding width; default: [embedding]")
     share: str | None = Field(default=None, description="use the vocabulary and table of this feature")
+    init: str | None = Field(
+        default=None, description="Parquet file of values and the embeddings that they begin with",
+        exclude_if=lambda value: value is None,  # features that do not name it keep their digest
+    )
+    freeze: bool = Field(
+        default=False, description="keep the embeddings of init as they are",
+        exclude_if=lambda value: not value,
+    )
 
     @model_validator(mode="after")
     def _one_way_to_rows(self) -> "_Embedded":
         if self.buckets and (self.max_size or self.min_count > 1):
             raise ValueError("buckets hash every value: drop min_count and max_size, or drop buckets")
-        if self.share and (self.buckets or self.max_size or self.min_count > 1 or self.width):
+        own = (self.buckets, self.max_size, self.min_count > 1, self.width, self.init, self.freeze)
+        if self.share and any(own):
             raise ValueError("share takes all of the other feature's options: give none here")
+        return self
+
+    @model_validator(mode="after")
+    def _embeddings_have_values(self) -> "_Embedded":
+        if self.init and self.buckets:
+            raise ValueError("init is joined by the values of a vocabulary: drop buckets, or drop init")
+        if self.freeze and not self.init:
+            raise ValueError("freeze keeps the embeddings that init gives: name their file")
         return self
 
 
@@ -84,6 +101,8 @@ class Cross(_Embedded):
     def _no_column(self) -> "Cross":
         if self.column is not None:
             raise ValueError("a cross reads the columns in `of`: drop `column`")
+        if self.init is not None:
+            raise ValueError("init is joined by the values of one column: a cross has none, drop init")
         return self
 
 
@@ -112,6 +131,39 @@ Feature = Annotated[
 ]
 
 
+def is_embedded(feature: Feature) -> bool:
+    """Whether the feature looks up rows of a table."""
+    return isinstance(feature, _Embedded)
+
+
+def is_list(feature: Feature) -> bool:
+    """Whether it looks up several rows for one impression."""
+    return isinstance(feature, Bag | History)
+
+
+def embedding_widths(features: Mapping[str, Feature], width: int) -> dict[str, int]:
+    """Each feature that looks up rows, a name or a pattern → the columns of its embedding.
+
+    `width` is that of features without one of their own.
+    """
+    looked_up = {name: f for name, f in features.items() if isinstance(f, _Embedded)}
+    owners = {name: looked_up.get(f.share or name, f) for name, f in looked_up.items()}
+    return {name: owner.width or width for name, owner in owners.items()}
+
+
+def has_wildcard(name: str) -> bool:
+    """Whether a feature's name is a pattern."""
+    return any(sign in name for sign in "*?[")
+
+
+def named_by(name: str, features: Iterable[str]) -> str | None:
+    """Which of the features (names or patterns) is, or may have, this one; a name wins over a pattern."""
+    known = list(features)
+    if name in known:
+        return name
+    return next((key for key in known if fnmatchcase(name, key)), None)
+
+
 def columns_of(name: str, feature: Feature) -> tuple[str, ...]:
     """The source columns that a feature reads; of a rate or count, its keys."""
     if isinstance(feature, Computed):
@@ -136,7 +188,7 @@ def resolve_features(
     known = list(columns)
     resolved: dict[str, Feature] = {}
     for name, feature in features.items():
-        if any(sign in name for sign in "*?["):
+        if has_wildcard(name):
             every = [c for c in known if fnmatchcase(c, name)]
             matches = [c for c in every if c not in forbidden]
             if not matches:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema.config import Config, expand
 from recmtl.schema.contract import Contract
-from recmtl.schema.features import Feature
+from recmtl.schema.features import Feature, has_wildcard
 from recmtl.schema.rates import Count, Rate
 from recmtl.schema.source import Data
 from recmtl.schema.tasks import Task
@@ -85,6 +85,13 @@ class Problem(Config):
         return self
 
     @model_validator(mode="after")
+    def _embeddings_are_of_one_feature(self) -> "Problem":
+        for name, feature in self.features.items():
+            if getattr(feature, "init", None) and has_wildcard(name):
+                raise ValueError(f"features.{name}: init is of one feature: no pattern")
+        return self
+
+    @model_validator(mode="after")
     def _rates_read_labels_of_days(self) -> "Problem":
         for name, feature in self.features.items():
             if not isinstance(feature, Rate | Count):
@@ -98,7 +105,7 @@ class Problem(Config):
                     f"features.{name}: a {feature.kind} counts earlier days: "
                     "name impressions.day or impressions.time"
                 )
-            if any(sign in name for sign in "*?["):
+            if has_wildcard(name):
                 raise ValueError(f"features.{name}: a {feature.kind} is one feature: no pattern")
         return self
 

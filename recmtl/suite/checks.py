@@ -5,6 +5,7 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 from xml.etree import ElementTree
 
@@ -34,9 +35,13 @@ LOSSES: Mapping[str, dict[str, float]] = {
     "every_task": {"ctr": 1.0, "cvr": 0.5, "ctcvr": 1.0, "minutes": 0.1},
 }
 CHAIN = {"chain": ["ctr", "ctcvr"]}
-NEEDED: Mapping[str, Mapping[str, Any]] = {"aitm": CHAIN, "chain": CHAIN}  # of a relation, by all means
+# Options that a relation or an interaction does not do without.
+NEEDED: Mapping[str, Mapping[str, Any]] = {
+    "aitm": CHAIN, "chain": CHAIN, "fm": {"features": ["item", "user", "history"]},
+}
 SMALL = {"hidden": [8, 6]}
 Options = Mapping[str, Any]
+NO_INTERACTION: Options = MappingProxyType({"kind": "none"})
 Check = Callable[[ModelConfig], None]
 
 
@@ -45,9 +50,12 @@ def kinds(union: object) -> list[str]:
     return [kind.model_fields["kind"].default for kind in classes_of(union)]
 
 
-def settings(sharing: Options, relation: Options, loss: str) -> ModelConfig:
-    """A small model of two parts, with one of LOSSES."""
+def settings(
+    sharing: Options, relation: Options, loss: str, interaction: Options = NO_INTERACTION
+) -> ModelConfig:
+    """A small model of these parts, with one of LOSSES."""
     return ModelConfig.model_validate({
+        "interaction": {**NEEDED.get(str(interaction["kind"]), {}), **interaction},
         "sharing": {**SMALL, **sharing},
         "relation": {**NEEDED.get(str(relation["kind"]), {}), **relation},
         "towers": {"hidden": [5]}, "loss": LOSSES[loss],

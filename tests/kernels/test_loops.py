@@ -141,6 +141,23 @@ def test_merge_by_hand(by: str) -> None:
     assert values.tolist() == [[1000.0], [10.0 + 2.0], [1.0 + 100.0 + 2.0]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_merge_of_lists_that_were_read_apart(by: str, dtype: torch.dtype) -> None:
+    """Their values have gradients of their own; a row that a slot reads, too, gets the sum."""
+    rows = torch.tensor([[7, 2], [7, 0]])
+    averaged = Ragged(torch.tensor([2, 7]), torch.tensor([0, 2, 2]))
+    first = Ragged(torch.tensor([7, 5, 5]), torch.tensor([0, 1, 3]))
+    second = Ragged(torch.tensor([0]), torch.tensor([0, 0, 1]))
+    read = Reads(1, rows, 0, [(averaged, 2)], [first, second])
+    copies = [torch.tensor([[1.0, 10.0, 4.0], [100.0, 1000.0, 8.0]], dtype=dtype) * c for c in (1, 2)]
+    apart = [[torch.tensor([[0.5], [3.0], [4.0]], dtype=dtype) * c for c in (1, 2)],
+             [torch.tensor([[16.0]], dtype=dtype) * c for c in (1, 2)]]
+    distinct, values = merge(copies, read, 8, apart=apart)
+    assert distinct.tolist() == [0, 2, 5, 7]
+    wanted = [1000.0 + 16.0, 10.0 + 2.0, 3.0 + 4.0, 1.0 + 100.0 + 2.0 + 0.5]
+    assert values.tolist() == [[value, 2 * value] for value in wanted]
+
+
 def test_merge_of_one_slot_among_others(by: str) -> None:
     """Its rows do not lie side by side in memory."""
     every = torch.tensor([[9, 3, 9], [9, 1, 9], [9, 3, 9]])
@@ -182,3 +199,4 @@ def test_room_beyond_the_lists_is_no_part_of_them() -> None:
     rows = torch.tensor([[4], [5]])
     ragged = Ragged(torch.tensor([2, 3, 99, 99]), torch.tensor([0, 0, 2]))
     assert table._read_rows(Reads(1, rows, 0, [(ragged, 1)])).tolist() == [4, 5, 2, 3, -1, -1]
+    assert table._read_rows(Reads(1, rows, 0, [], [ragged])).tolist() == [4, 5, 2, 3, -1, -1]

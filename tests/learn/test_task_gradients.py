@@ -23,6 +23,10 @@ MODELS = {
     "stem": {"sharing": {"kind": "stem", "hidden": [6]}},
     "penalty": {"sharing": {"kind": "soft_sharing", "hidden": [6], "strength": 0.1}},
     "own tables": {"sharing": {"kind": "shared_bottom", "hidden": [6]}, "tables": "per_task"},
+    "pooled and crossed": {
+        "sharing": {"kind": "shared_bottom", "hidden": [6]}, "interaction": {"kind": "dcn_v2"},
+        "pooling": {"history": {"kind": "target_attention", "target": "item"}},
+    },
 }
 BATCH = make_batch(32)
 
@@ -68,7 +72,7 @@ def test_factors_weigh_what_tasks_share_and_nothing_else(name: str) -> None:
     rest = dense_gradients(model, torch.stack([losses[0] * 0.0, *penalties]).sum())
     tables, dense, copies = parameters(model)
     gradients = TaskGradients(losses, output.embedded, tables, dense, copies)
-    gradients.backward([torch.tensor(f) for f in FACTORS], penalties, ALONE)
+    gradients.backward(list(torch.tensor(FACTORS, dtype=torch.float64)), penalties, ALONE)
     assert all(table.grad is not None and table.grad.is_sparse for table in tables)
     for parameter, found in model.named_parameters():
         places = zip(*(pieces(model, parameter, task[parameter]) for task in apart), strict=True)
@@ -92,7 +96,7 @@ def test_products_at_features_are_those_of_what_sharings_read(name: str) -> None
     torch.testing.assert_close(found, rows @ rows.t(), rtol=1e-6, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["mmoe", "product", "stem", "own tables"])
+@pytest.mark.parametrize("name", ["mmoe", "product", "stem", "own tables", "pooled and crossed"])
 def test_products_at_parameters_are_those_of_what_two_tasks_move(name: str) -> None:
     model, output, losses = made(name)
     tasks = [dense_gradients(model, loss) for loss in losses]

@@ -1,13 +1,13 @@
 """Parts in fp64 with random weights, numpy's words for what they compute, and a check of gradients."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recmtl.batch import Columns, Embedded, Shared
+from recmtl.batch import Columns, Embedded
 from recmtl.model.sharing.module import SharingModule
 from recmtl.model.sharing.options import SharingConfig
 
@@ -43,7 +43,7 @@ def embedded(tasks: Sequence[str], tables: str) -> Embedded:
 
 
 def gradients_are_right(
-    module: SharingModule, given: Embedded, outputs: Callable[[Shared], list[Tensor]],
+    module: nn.Module, given: Embedded, outputs: Callable[[Any], list[Tensor]],
     of: Callable[[str], bool] = lambda name: True,
 ) -> bool:
     """gradcheck of `outputs` by every parameter and view whose name `of` accepts (a view's: its task)."""

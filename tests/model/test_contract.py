@@ -1,4 +1,4 @@
-"""What every sharing under every relation must do: walked over the registered kinds."""
+"""What every sharing under every relation, and every interaction, must do: walked over the kinds."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ import torch
 
 from recmtl.errors import RecmtlError
 from recmtl.model import EmbeddingConfig, ModelConfig
+from recmtl.model.interaction import Interaction
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.model.relation import Relation
 from recmtl.model.sharing import Sharing
@@ -18,24 +19,30 @@ from recmtl.suite.checks import LOSSES, kinds
 from tests.model.made_up import LAYOUT, TASKS, make_batch
 
 
-def config(sharing: str, relation: str, loss: str) -> ModelConfig:
-    return checks.settings({"kind": sharing}, {"kind": relation}, loss)
+def config(sharing: str, relation: str, loss: str, interaction: str = "none") -> ModelConfig:
+    return checks.settings({"kind": sharing}, {"kind": relation}, loss, {"kind": interaction})
 
 
 LEGAL = {r: [name for name in LOSSES if config("separate", r, name).refusal(TASKS) is None]
          for r in kinds(Relation)}
-CASES = [(s, r, name) for s in kinds(Sharing) for r in kinds(Relation) for name in LEGAL[r]]
+MEETING = [kind for kind in kinds(Interaction) if kind != "none"]
+WALK = [(s, r, name, "none") for s in kinds(Sharing) for r in kinds(Relation) for name in LEGAL[r]]
+CASES = [
+    *WALK, *((s, "independent", "all_rows", i) for s in kinds(Sharing) for i in MEETING),
+    *(("mmoe", r, LEGAL[r][0], i) for r in kinds(Relation) for i in MEETING),
+]
+every_case = pytest.mark.parametrize(("sharing", "relation", "loss", "interaction"), CASES)
 
 
-every_case = pytest.mark.parametrize(("sharing", "relation", "loss"), CASES)
-
-
-def model_for(sharing: str, relation: str, loss: str, tables: Tables | None = None) -> MultiTask:
-    return checks.made(config(sharing, relation, loss).model_copy(update={"tables": tables}))
+def model_for(
+    sharing: str, relation: str, loss: str, interaction: str = "none", tables: Tables | None = None
+) -> MultiTask:
+    chosen = config(sharing, relation, loss, interaction)
+    return checks.made(chosen.model_copy(update={"tables": tables}))
 
 
 def test_every_case_is_in_the_walk_that_packages_take() -> None:
-    assert checks.cases() == [config(*case) for case in CASES]
+    assert checks.cases() == [config(*case) for case in WALK]
 
 
 @every_case
@@ -45,8 +52,10 @@ def test_every_case_is_in_the_walk_that_packages_take() -> None:
     checks.it_trains_in_fp32_and_scores_rows_without_labels,
     checks.it_trains_in_bf16_and_scores_rows_without_labels,
 ], ids=lambda check: check.__name__)
-def test_under_every_relation(check: checks.Check, sharing: str, relation: str, loss: str) -> None:
-    check(config(sharing, relation, loss))
+def test_under_every_relation(
+    check: checks.Check, sharing: str, relation: str, loss: str, interaction: str
+) -> None:
+    check(config(sharing, relation, loss, interaction))
 
 
 def test_every_relation_serves_some_losses() -> None:
@@ -58,9 +67,15 @@ def test_every_relation_serves_some_losses() -> None:
     assert serves == LEGAL
 
 
-@pytest.mark.parametrize(("relation", "loss"), [(r, names[0]) for r, names in LEGAL.items()])
-def test_layers_in_bf16_score_as_those_that_are_cast_at_each_batch(relation: str, loss: str) -> None:
-    model, batch = model_for("mmoe", relation, loss), replace(make_batch(64), labels={})
+@pytest.mark.parametrize(
+    ("relation", "loss", "interaction"),
+    [*((r, names[0], "none") for r, names in LEGAL.items()),
+     *(("independent", "all_rows", i) for i in MEETING)],
+)
+def test_layers_in_bf16_score_as_those_that_are_cast_at_each_batch(
+    relation: str, loss: str, interaction: str
+) -> None:
+    model, batch = model_for("mmoe", relation, loss, interaction), replace(make_batch(64), labels={})
     with torch.no_grad():
         exact = model.scores(model(batch))
         with torch.autocast("cpu", torch.bfloat16):
@@ -71,20 +86,28 @@ def test_layers_in_bf16_score_as_those_that_are_cast_at_each_batch(relation: str
         torch.testing.assert_close(scores, exact[task], rtol=0.0, atol=0.02)
 
 
-@pytest.mark.parametrize("sharing", kinds(Sharing))
+@pytest.mark.parametrize(
+    ("sharing", "interaction"), [*((s, "none") for s in kinds(Sharing)), *(("mmoe", i) for i in MEETING)]
+)
 @pytest.mark.parametrize("check", [
     checks.the_loops_give_what_torch_gives_in_double_precision,
-    checks.a_batch_of_one_row_is_scored_as_in_a_larger_one,
+    checks.a_batch_of_one_row_is_scored_as_in_a_larger_one, checks.it_is_drawn_with_every_task,
 ], ids=lambda check: check.__name__)
-def test_whatever_the_relation(check: checks.Check, sharing: str) -> None:
-    check(config(sharing, "product", "all_rows"))
+def test_whatever_the_relation(check: checks.Check, sharing: str, interaction: str) -> None:
+    check(config(sharing, "product", "all_rows", interaction))
 
 
-@pytest.mark.parametrize(("sharing", "tables"), [
-    (kind.model_fields["kind"].default, tables) for kind in classes(Sharing) for tables in kind.tables
+READ = [(s.model_fields["kind"].default, tables) for s in classes(Sharing) for tables in s.tables]
+
+
+@pytest.mark.parametrize(("sharing", "tables", "interaction"), [
+    *((*read, "none") for read in READ),
+    *((s, tables, i) for s, tables in READ if s in ("cgc", "single") for i in MEETING),
 ])
-def test_every_embedding_of_the_tables_that_it_reads_is_trained(sharing: str, tables: Tables) -> None:
-    model, batch = model_for(sharing, "independent", "all_rows", tables), make_batch(64)
+def test_every_embedding_of_the_tables_that_it_reads_is_trained(
+    sharing: str, tables: Tables, interaction: str
+) -> None:
+    model, batch = model_for(sharing, "independent", "all_rows", interaction, tables), make_batch(64)
     torch.stack([raw.sum() for raw in model(batch).raw.values()]).sum().backward()
     for width, table in model.embedding.tables.items():
         assert table.grad is not None

@@ -13,16 +13,19 @@ from recmtl.batch import Batch, Embedded, Layout, Related, Shared, Slot
 from recmtl.experiment import Experiment
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.drawing import draw
-from recmtl.model.embedding import Embedding
+from recmtl.model.embedding import Copies, Embedding
+from recmtl.model.interaction.module import InteractionModule
 from recmtl.model.mlp import Tower
 from recmtl.model.multitask import MultiTask, build_model, parameter_count
+from recmtl.model.pooling import TargetAttention
 from recmtl.model.relation import Relation
 from recmtl.model.relation.module import RelationModule
 from recmtl.model.sharing import Sharing
 from recmtl.model.sharing.module import SharingModule
 from recmtl.schema import Task
+from recmtl.suite.checks import made, settings
 from tests.model.made_up import LAYOUT, TASKS, make_batch
-from tests.model.test_contract import LEGAL, classes, kinds, model_for
+from tests.model.test_contract import LEGAL, MEETING, classes, kinds, model_for
 
 SVG = "{http://www.w3.org/2000/svg}"
 Box = tuple[str, list[str]]  # role, title and lines
@@ -48,12 +51,15 @@ def counted(found: list[Box]) -> dict[str, int]:
     return total
 
 
-@pytest.mark.parametrize(("sharing", "relation", "loss"), [
-    *((sharing, "independent", "every_task") for sharing in kinds(Sharing)),
-    *(("mmoe", relation, loss) for relation, losses in LEGAL.items() for loss in losses),
+@pytest.mark.parametrize(("sharing", "relation", "loss", "interaction"), [
+    *((sharing, "independent", "every_task", "none") for sharing in kinds(Sharing)),
+    *(("mmoe", relation, loss, "none") for relation, losses in LEGAL.items() for loss in losses),
+    *(("stem", "independent", "all_rows", interaction) for interaction in MEETING),
 ])
-def test_every_parameter_and_every_task_is_drawn(sharing: str, relation: str, loss: str) -> None:
-    model = model_for(sharing, relation, loss)
+def test_every_parameter_and_every_task_is_drawn(
+    sharing: str, relation: str, loss: str, interaction: str
+) -> None:
+    model = model_for(sharing, relation, loss, interaction)
     found = boxes(draw(model, sharing))
     assert counted(found) == parameter_count(model)
     output = model(make_batch(3))
@@ -65,12 +71,23 @@ def test_every_parameter_and_every_task_is_drawn(sharing: str, relation: str, lo
     (kind.model_fields["kind"].default, tables) for kind in classes(Sharing) for tables in kind.tables
 ])
 def test_a_view_is_drawn_for_each_copy_of_the_tables(sharing: str, tables: str) -> None:
-    found = boxes(draw(model_for(sharing, "independent", "all_rows", tables), sharing))  # type: ignore[arg-type]
+    model = model_for(sharing, "independent", "all_rows", tables=tables)  # type: ignore[arg-type]
+    found = boxes(draw(model, sharing))
     views = [texts[0] for role, texts in found if role == "view" and texts[0] != "scaled view"]
     assert sorted(views) == {
         "shared": ["view"], "per_task": ["view of ctcvr", "view of ctr"],
         "both": ["view of all tasks", "view of ctcvr", "view of ctr"],
     }[tables]
+
+
+def test_what_a_list_is_pooled_by_and_what_meets_before_the_sharing_have_boxes_of_their_own() -> None:
+    crosses = {"kind": "dcn_v2", "rank": 2}
+    chosen = settings({"kind": "mmoe"}, {"kind": "independent"}, "all_rows", crosses)
+    model = made(chosen.model_copy(update={"pooling": {"history": TargetAttention(target="item")}}))
+    found = boxes(draw(model, "m"))
+    assert counted(found) == parameter_count(model)
+    titles = [texts[0] for _, texts in found]
+    assert titles.count("attention over lists") == titles.count("cross networks") == 1
 
 
 def test_features_stand_in_groups_with_the_largest_by_name() -> None:
@@ -83,9 +100,10 @@ def test_features_stand_in_groups_with_the_largest_by_name() -> None:
         ["2 features: numbers", "picture: 3 columns", "age: 2 columns"],
     ]
     slots = tuple(Slot(f"f{i}", 4, 0, i) for i in range(1, 41))
-    embedding = Embedding(Layout(slots, (), {}, {4: 41}, ()), ["ctr"], EmbeddingConfig(), "shared")
-    tower = Tower(160, [2], 0.0, 0.0, 1.0)
-    model = MultiTask(embedding, Passed(160), {"ctr": tower}, RelationModule(160), {"ctr": TASKS["ctr"]})
+    copies, layout = Copies(("ctr",), "shared"), Layout(slots, (), {}, {4: 41}, ())
+    embedding = Embedding(layout, copies, EmbeddingConfig(), {})
+    views, tower = (embedding, InteractionModule(embedding.columns)), Tower(160, [2], 0.0, 0.0, 1.0)
+    model = MultiTask(views, Passed(160), {"ctr": tower}, RelationModule(160), {"ctr": TASKS["ctr"]})
     (many,) = [texts for role, texts in boxes(draw(model, "m")) if role == "features"]
     assert many == ["40 features: an id", "f40: 40 values", "f39: 39 values", "f38: 38 values",
                     "f37: 37 values", "and 36 more"]
@@ -114,11 +132,12 @@ class Shifted(RelationModule):
 
 
 def test_a_part_that_says_nothing_is_a_box_with_its_shape_and_parameters() -> None:
-    embedding = Embedding(LAYOUT, ["ctr", "cvr"], EmbeddingConfig(), "shared")
+    embedding = Embedding(LAYOUT, Copies(("ctr", "cvr"), "shared"), EmbeddingConfig(), {})
     width = embedding.columns.width
     towers = {task: Tower(width, [2], 0.0, 0.0, 1.0) for task in ("ctr", "cvr")}
     relation = Shifted(width)
-    model = MultiTask(embedding, Passed(width), towers, relation, {t: TASKS[t] for t in ("ctr", "cvr")})
+    views = embedding, InteractionModule(embedding.columns)
+    model = MultiTask(views, Passed(width), towers, relation, {t: TASKS[t] for t in ("ctr", "cvr")})
     found = boxes(draw(model, "m"))
     assert ("network", ["passed", f"{width} → {width}", "7 parameters"]) in found
     assert [texts for role, texts in found if role == "relation"] == [

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from recmtl.data import native
 from recmtl.data.encoding.canonical import TYPES
 from recmtl.data.encoding.fitted import owner_of
-from recmtl.data.encoding.lookup import id_type, is_embedded, is_list
+from recmtl.data.encoding.lookup import id_type
 from recmtl.data.encoding.reading import Reader
 from recmtl.data.encoding.statistics import Moments, transformed
 from recmtl.data.examples import PART, PARTS, Examples
@@ -23,7 +23,7 @@ from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.unqueried import needs_no_sql, read
 from recmtl.progress import Progress
 from recmtl.schema import Feature, Numeric, Problem
-from recmtl.schema.features import inputs_of
+from recmtl.schema.features import inputs_of, is_embedded, is_list
 
 ROWS = 1 << 16  # of a block
 UNDATED = -(2**31)  # the day of rows without one

@@ -10,7 +10,9 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 
 from recmtl.batch import Layout
+from recmtl.data.encoding import starts
 from recmtl.data.encoding.hashing import Buckets
+from recmtl.data.encoding.starts import Start
 from recmtl.data.encoding.statistics import Scale
 from recmtl.data.vocabulary import Vocabulary
 from recmtl.errors import RecmtlError
@@ -36,6 +38,7 @@ class Fitted:
     scales: Mapping[str, Scale]
     made_from: str
     warnings: tuple[str, ...] = ()
+    starts: tuple[Start, ...] = ()  # of a fresh one: what was saved is loaded without them
 
     def owner(self, feature: str) -> str:
         """The feature whose vocabulary and table `feature` uses: itself, unless it shares."""
@@ -53,6 +56,7 @@ def save(fitted: Fitted, folder: Path) -> None:
     for name, vocabulary in fitted.vocabularies.items():
         if isinstance(vocabulary, Vocabulary):
             vocabulary.write(_file(folder, name))
+    starts.save(fitted.starts, folder)
     content = {
         "format": FORMAT,
         "made_from": fitted.made_from,

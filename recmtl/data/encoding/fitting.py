@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 from duckdb import DuckDBPyConnection
 
 from recmtl.data.duck import connect, memory_limit
+from recmtl.data.encoding import starts
 from recmtl.data.encoding.counting import Counts, count
 from recmtl.data.encoding.fitted import Fitted, Rows, owner_of
 from recmtl.data.encoding.hashing import Buckets
 from recmtl.data.encoding.layout import layout_of
-from recmtl.data.encoding.lookup import id_type, is_embedded
+from recmtl.data.encoding.lookup import id_type
 from recmtl.data.encoding.statistics import Scale, scales_of
 from recmtl.data.encoding.train_rows import TrainRows
 from recmtl.data.engine import open_engine
@@ -21,7 +24,7 @@ from recmtl.errors import RecmtlError
 from recmtl.folder import digest
 from recmtl.progress import Progress
 from recmtl.schema import Categorical, Count, Feature, Numeric, Problem, Rate
-from recmtl.schema.features import inputs_of
+from recmtl.schema.features import columns_of, inputs_of, is_embedded
 
 
 def fit(problem: Problem, examples: Examples, width: int, progress: Progress) -> Fitted:
@@ -39,16 +42,28 @@ def fit(problem: Problem, examples: Examples, width: int, progress: Progress) ->
         for name in features:
             fitter.fit(name, features)
             advance(1)
-    return Fitted(
+    warnings = [
+        f"features.{name}: no row of train has a value; nothing is learned from it"
+        for name in fitter.empty
+    ]
+    fitted = Fitted(
         features=features, columns=columns,
         layout=layout_of(problem.labels, features, fitter.vocabularies, width),
         vocabularies=fitter.vocabularies, scales=fitter.scales,
         made_from=_origin(problem, examples, width),
-        warnings=tuple(
-            f"features.{name}: no row of train has a value; nothing is learned from it"
-            for name in fitter.empty
-        ),
     )
+    found = [_start(fitted, name, file) for name, file in starts.files_of(problem).items()]
+    warnings += [warning for _, own in found for warning in own]
+    return replace(fitted, warnings=tuple(warnings), starts=tuple(start for start, _ in found))
+
+
+def _start(fitted: Fitted, name: str, file: Path) -> tuple[starts.Start, list[str]]:
+    """The first values of a feature's rows: it has a vocabulary of its own and reads one column."""
+    feature, layout = cast(Categorical, fitted.features[name]), fitted.layout
+    slot = next(slot for slot in (*layout.slots, *layout.lists) if slot.name == name)
+    kind = id_type(feature, fitted.columns, columns_of(name, feature))
+    vocabulary = cast(Vocabulary, fitted.vocabularies[name])
+    return starts.read_start(file, slot, vocabulary, kind, feature.freeze)
 
 
 class Fitter:
@@ -128,6 +143,6 @@ def _origin(problem: Problem, examples: Examples, width: int) -> str:
     """A digest of all that the fit depends on."""
     return digest([
         examples.manifest["key"], examples.manifest["features"],
-        problem.data.split.model_dump(), list(problem.labels), width, RESERVED,
+        problem.data.split.model_dump(), list(problem.labels), width, RESERVED, *starts.digests(problem),
     ])
 

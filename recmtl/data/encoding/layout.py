@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from recmtl.batch import Layout, Slot
 from recmtl.data.encoding.fitted import Rows, owner_of
-from recmtl.data.encoding.lookup import is_embedded, is_list
 from recmtl.schema import Computed, Feature, Vector
-from recmtl.schema.features import inputs_of
+from recmtl.schema.features import inputs_of, is_embedded, is_list
 
 
 def layout_of(

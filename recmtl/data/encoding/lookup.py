@@ -11,19 +11,9 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from recmtl.data.query import column, tree
-from recmtl.schema import Bag, Computed, Count, Cross, Feature, History, Numeric, Rate, Vector
+from recmtl.schema import Bag, Cross, Feature, History
 
 UNIT = "\x1f"  # ASCII's unit separator stands between the parts of a crossed id
-
-
-def is_embedded(feature: Feature) -> bool:
-    """Whether the feature looks up rows of a table."""
-    return not isinstance(feature, Numeric | Vector | Rate | Count | Computed)
-
-
-def is_list(feature: Feature) -> bool:
-    """Whether it looks up several rows for one impression."""
-    return isinstance(feature, Bag | History)
 
 
 def id_type(feature: Feature, columns: Mapping[str, str], source: tuple[str, ...]) -> str:

@@ -46,15 +46,18 @@ class ShardedTables(nn.Module):
         return [read for read, _ in found], [rows for _, rows in found]
 
     def _fetch(self, read: Reads) -> tuple[Reads, Tensor]:
-        parts = [read.rows.reshape(-1), *(ragged.values for ragged, _ in read.lists)]
+        parts = read.parts()
         distinct, places = torch.unique(torch.cat(parts), return_inverse=True)
         rows = DenseGradient.apply(self._collections[read.width](distinct))  # type: ignore[no-untyped-call]
         of_slots, *of_lists = places.split([len(part) for part in parts])
+        count = len(read.lists)
         lists = [
             (Ragged(values, ragged.offsets), into)
-            for values, (ragged, into) in zip(of_lists, read.lists, strict=True)
+            for values, (ragged, into) in zip(of_lists[:count], read.lists, strict=True)
         ]
-        return replace(read, rows=of_slots.view(read.rows.shape), lists=lists), rows
+        apart = [Ragged(values, ragged.offsets)
+                 for values, ragged in zip(of_lists[count:], read.apart, strict=True)]
+        return replace(read, rows=of_slots.view(read.rows.shape), lists=lists, apart=apart), rows
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         for width, collection in self._collections.items():
