@@ -164,6 +164,12 @@ class Embedded:
     views: Mapping[str, "Tensor"]  # task → (B, W)
     shared: "Tensor | None" = None  # (B, W)
 
+    @property
+    def distinct(self) -> tuple["Tensor", ...]:
+        """Every view once."""
+        views = (*self.views.values(), *([] if self.shared is None else [self.shared]))
+        return tuple({id(view): view for view in views}.values())
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -197,10 +203,11 @@ class Output:
 
     `raw` is what a task's head makes its score of: (B,), or (B, C) with columns. `weights` say how
     much a row counts for in a task's loss, in place of 1 / the share of train rows that the task lives
-    on; `penalties` are named scalars added to the loss.
+    on; `penalties` are named scalars added to the loss; `embedded` has each view that the sharing read.
     """
 
     raw: Mapping[str, "Tensor"]  # task → (B,) or (B, C)
     gates: Mapping[str, Gate]
     weights: Mapping[str, "Tensor"]  # task → (B,)
     penalties: Mapping[str, "Tensor"]
+    embedded: tuple["Tensor", ...] = ()  # (B, W) each

@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from recmtl.errors import RecmtlError, nearest
 from recmtl.folder import digest
-from recmtl.heads import head_of
 from recmtl.learn import TrainConfig
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.plugins import classes_of
@@ -70,6 +69,21 @@ class Experiment(Problem):
         return self
 
     @model_validator(mode="after")
+    def _models_can_be_trained_so(self) -> "Experiment":
+        train, embeds = self.train, any(hasattr(feature, "width") for feature in self.features.values())
+        for name, model in self.models.items():
+            own = model.effective_tables == "per_task"
+            reasons = [
+                model.weighting and model.weighting.refusal(embeds, own, train.processes),
+                model.freeze and model.freeze.refusal(
+                    model.towers_for(self.tasks), train.epochs, train.sharded_tables is not None
+                ),
+            ]
+            for reason in filter(None, reasons):
+                raise ValueError(f"models.{name}: {reason}")
+        return self
+
+    @model_validator(mode="after")
     def _tables_can_be_sharded(self) -> "Experiment":
         widths: dict[str, int | None] = {"embedding.width": self.embedding.width}
         widths |= {f"features.{n}.width": getattr(f, "width", None) for n, f in self.features.items()}
@@ -89,7 +103,7 @@ class Experiment(Problem):
         metric, task = self.train.monitored
         if task not in self.tasks:
             raise ValueError(f"train.monitor: no task {task!r}; {nearest(task, self.tasks)}")
-        if metric not in (*head_of(self.tasks[task]).metrics, *self.train.measuring(self.tasks[task])):
+        if metric not in self.train.measuring(self.tasks[task]):
             raise ValueError(f"train.monitor: {metric!r} does not measure a {self.tasks[task].type} task")
         for name, model in self.models.items():
             if task not in model.reports(self.tasks):

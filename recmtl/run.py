@@ -220,7 +220,7 @@ def _model(run: Run, train: Shards, make_tables: MakeTables) -> tuple[MultiTask,
         config, experiment.embedding, train.layout, experiment.tasks,
         {task: (s.mean, s.std) for task, s in known.items()}, make_tables,
     )
-    return model, Objective(experiment.tasks, config.loss, known, config.weighting)
+    return model, Objective(experiment.tasks, config.loss, known, config.weighting, config.freeze)
 
 
 def _labels(shards: Shards) -> dict[str, np.ndarray]:

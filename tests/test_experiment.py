@@ -166,6 +166,27 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"models__mmoe__weighting": {"kind": "dwa", "temperature": 0}}, "weighting.dwa.temperature"),
     ({"models__mmoe__weighting": {"kind": "dwa"}, "models__mmoe__loss": {"ctcvr": 1.0}},
      "weighting is between tasks, and loss names one"),
+    ({"models__mmoe__weighting": {"kind": "upgard"}}, "no kind 'upgard'; did you mean 'upgrad'?"),
+    ({"models__mmoe__weighting": {"kind": "cagrad", "c": 1.0}}, "weighting.cagrad.c"),
+    ({"models__mmoe__weighting": {"kind": "mgda", "on": "rows"}}, "weighting.mgda.on"),
+    ({"models__mmoe__weighting": {"kind": "mgda"}, "features": {"age": {"kind": "numeric"}}},
+     "models.mmoe: weighting.on = 'features': none is embedded"),
+    ({"models__mmoe__weighting": {"kind": "mgda"}, "models__mmoe__tables": "per_task"},
+     "models.mmoe: weighting.on = 'features': each task has those of its own tables"),
+    ({"models__mmoe__weighting": {"kind": "famo", "learning_rate": 0}}, "weighting.famo.learning_rate"),
+    ({"models__mmoe__weighting": {"kind": "pcgrad", "on": "parameters"}, "train__processes": 2},
+     "models.mmoe: weighting.on = 'parameters' is for one process, not 2"),
+    ({"models__mmoe__freeze": {"table": 1}}, "freeze.table: unknown key; did you mean 'tables'?"),
+    ({"models__mmoe__freeze": {"sharing": -1}}, "models.mmoe.freeze.sharing"),
+    ({"models__mmoe__freeze": {"towers": {"cvr": 1}}},
+     "models.mmoe: freeze.towers: no tower 'cvr'; did you mean"),
+    ({"models__mmoe__freeze": {"towers": {"ctr": 3}}},
+     "models.mmoe: freeze: a part that stands still for 3 epochs of 3 is never trained"),
+    ({"models__mmoe__freeze": {"tables": 1, "sharing": 2, "towers": 1}},
+     "models.mmoe: freeze: nothing is trained in the first epoch"),
+    ({"models__mmoe__freeze": {"tables": 1}, "train__sharded_tables": "planned"},
+     "models.mmoe: freeze.tables: sharded tables move in the backward pass"),
+    ({"train__task_patience": 0}, "train.task_patience"),
     ({"models__mmoe__sharing": {"kind": "mmoe", "experts": 0}}, "experts"),
     ({"models__mmoe__sharing": {"kind": "single"}, "models__mmoe__tables": "shared"}, "drop tables"),
     ({"models__mmoe__sharing": {"kind": "pepnet", "prior": ["usr"]}},
@@ -265,11 +286,13 @@ def test_a_loss_is_a_weight_or_a_kind_with_options_and_the_digest_follows_both()
     assert Experiment.parse(edited(models__mmoe__loss=loss), root=Path()).digest != experiment.digest
 
 
-def test_a_weighting_and_a_schedule_are_in_the_digest_where_they_are_named_alone() -> None:
+def test_what_changes_in_training_is_in_the_digest_where_it_is_named_alone() -> None:
     plain = Experiment.parse(content(), root=Path())
-    assert "weighting" not in plain.model_dump_json() and "schedule" not in plain.model_dump_json()
+    text = plain.model_dump_json()
+    assert not [key for key in ("weighting", "schedule", "freeze", "task_patience") if key in text]
     edits: dict[str, object] = {
         "models__mmoe__weighting": {"kind": "dwa"}, "train__schedule": {"kind": "cosine", "warmup": 9},
+        "models__mmoe__freeze": {"tables": 1, "towers": {"ctr": 2}}, "train__task_patience": 2,
     }
     for key, value in edits.items():
         named = Experiment.parse(edited(**{key: value}), root=Path())

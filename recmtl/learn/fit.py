@@ -21,6 +21,7 @@ from recmtl.learn.meter import Meter
 from recmtl.learn.metrics import task_metrics
 from recmtl.learn.optim import build_optimizers, paced
 from recmtl.learn.predict import Batches, predict
+from recmtl.learn.resting import resting
 from recmtl.learn.resume import Checkpoints, Standing
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.sharded.tables import fused
@@ -47,23 +48,20 @@ def fit(
     model: nn.Module, parts: Parts, objective: Objective, config: TrainConfig, keep: Checkpoints,
     progress: Progress = SILENT,
 ) -> Iterator[Epoch]:
-    """Train until the monitored metric has not risen for `patience` epochs; then restore the best.
+    """Train until the monitored metric has not risen for `patience` epochs, or all tasks have stopped.
 
-    A fit that was killed goes on from its last checkpoint, to the same weights; the epochs before it are
-    given again. The best weights are kept in a file, so that two copies of the tables never lie in
-    memory. When the iterator is exhausted, `model` holds them.
-
-    Raises RecmtlError at the first loss that is NaN or infinite, with step, task and source rows; on a
-    GPU some steps later, and nothing is saved in between.
+    Then `model` holds the best weights; until then a file does: two copies of the tables never lie in
+    memory. A fit that was killed goes on from its last checkpoint, to the same weights, and gives the
+    epochs before it again. Raises RecmtlError at the first loss that is NaN or infinite, with step, task
+    and source rows; on a GPU some steps later, and nothing is saved in between.
     """
     group = parts.group
     keep_freed_memory()
     weigher = objective.weigher.to(next(model.parameters()).device)
     modules = {"model": model, "weigher": weigher}
-    optimizers = [
-        *build_optimizers(*parameters(model), config), *fused(model), *weigher.optimizers(config)
-    ]
-    step = make_step(model, objective, optimizers, config, group)
+    optimizers = build_optimizers(*parameters(model), config) + fused(model) + weigher.optimizers(config)
+    rest = resting(model, objective.freeze)
+    step = make_step(model, objective, optimizers, config, group, rest)
     standing = keep.restore(modules, optimizers, group) or Standing()
     epoch_steps = -(-parts.train.rows // (config.batch_size * group.size))
     done = (standing.epoch - 1) * epoch_steps + standing.steps
@@ -76,7 +74,10 @@ def fit(
             keep.save(standing, modules, optimizers, group)
 
     while standing.epoch <= config.epochs and standing.waited < config.patience:
-        weigher.begin([epoch.metrics for epoch in standing.past])
+        objective.begin([epoch.metrics for epoch in standing.past], config)
+        if len(objective.stopped) == len(objective.loss):
+            break
+        rest.begin(standing.epoch, objective.stopped)
         _train(model, parts.train, standing, step, save, progress)
         epoch = _epoch(model, parts, objective, config, standing, progress)
         if epoch.best:
@@ -108,7 +109,7 @@ def _epoch(
     start = time.perf_counter()
     predicted = predict(model, parts.valid, progress, parts.group)
     metrics = {f"loss_train/{task}": total / standing.steps for task, total in standing.losses.items()}
-    if objective.weighting:
+    if objective.weighting or config.task_patience:
         with torch.no_grad():
             metrics |= {f"weight/{task}": float(weight) for task, weight in objective.weights().items()}
     metrics |= task_metrics(objective.tasks, parts.labels, predicted.scores, "valid", config.metrics)

@@ -38,6 +38,11 @@ class Group:
         dist.broadcast(told, 0)
         return bool(told)
 
+    def tell(self, tensor: Tensor) -> None:
+        """All have the first process's tensor, in place."""
+        if self.size > 1:
+            dist.broadcast(tensor, 0)
+
     def total(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in place."""
         if self.size > 1:
@@ -55,10 +60,11 @@ class Group:
         if self.size == 1:
             return
         gradients = [p.grad for p in dense if p.grad is not None]
-        whole = self.total(torch.cat([gradient.flatten() for gradient in gradients]))
-        pieces = torch.split(whole, [gradient.numel() for gradient in gradients])
-        for gradient, piece in zip(gradients, pieces, strict=True):
-            gradient.copy_(piece.view_as(gradient))
+        if gradients:
+            whole = self.total(torch.cat([gradient.flatten() for gradient in gradients]))
+            pieces = torch.split(whole, [gradient.numel() for gradient in gradients])
+            for gradient, piece in zip(gradients, pieces, strict=True):
+                gradient.copy_(piece.view_as(gradient))
         for table in tables:
             if table.grad is not None:
                 table.grad = self._summed(table.grad)

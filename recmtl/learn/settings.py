@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from recmtl.heads import head_of
 from recmtl.learn.schedule import Schedule, Steps
 from recmtl.schema import Config, Task
 from recmtl.schema.metrics import METRICS, MONITORED, Metric, is_higher_better
@@ -32,6 +33,10 @@ class TrainConfig(Config):
     )
     monitor: str = Field(description="metric on valid that picks epochs and champion: auc_valid/ctcvr")
     patience: int = Field(default=1, ge=1, description="epochs without a better monitor before a stop")
+    task_patience: int | None = Field(
+        default=None, ge=1, description="epochs in which a task is not better before it stops",
+        exclude_if=lambda value: value is None,
+    )
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1, description="each model, once a seed")
     checkpoint_steps: int = Field(
         default=200, ge=1, description="least steps between two checkpoints of a run"
@@ -83,10 +88,20 @@ class TrainConfig(Config):
         metric, _, task = self.monitor.partition("_valid/")
         return metric, task
 
+    def metric_of(self, task: Task) -> tuple[str, int]:
+        """What tells whether a task is better, and 1 where more is, −1 where less is.
+
+        The monitored metric where it measures the task, else that which its type is judged by.
+        """
+        known = self.measuring(task)
+        metric = self.monitored[0] if self.monitored[0] in known else known[0]
+        return metric, 1 if is_higher_better(metric, self.metrics) else -1
+
     @property
     def higher_is_better(self) -> bool:
         return is_higher_better(self.monitored[0], self.metrics)
 
     def measuring(self, task: Task) -> tuple[str, ...]:
-        """The metrics of plug-ins that measure a task."""
-        return tuple(metric.kind for metric in self.metrics if metric.measures(task))
+        """The metrics of a task, that which it is judged by first; then those of plug-ins."""
+        own = [metric.kind for metric in self.metrics if metric.measures(task)]
+        return (*head_of(task).metrics, *own)

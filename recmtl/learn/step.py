@@ -1,6 +1,6 @@
 """One training step: a batch in, each task's loss out, weights moved; on a GPU as one recorded graph."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,26 +11,31 @@ from recmtl.batch import Batch, Output
 from recmtl.kernels import engine
 from recmtl.learn.group import Group
 from recmtl.learn.losses import task_loss
+from recmtl.learn.resting import NOTHING, Resting, stopped
 from recmtl.learn.settings import TrainConfig
+from recmtl.learn.task_gradients import TaskGradients
 from recmtl.learn.tasks import TaskStatistics
 from recmtl.learn.weighting import Weigher, build_weigher
 from recmtl.schema import Task
+from recmtl.schema.freeze import Freeze
 from recmtl.schema.losses import LossConfig, loss_of
 from recmtl.schema.weighting import WeightingConfig
 
 Losses = dict[str, Tensor]  # name → scalar, of a task or a penalty
+Trained = tuple[list[nn.Parameter], list[nn.Parameter], int]  # as `parameters` gives them
 ROOM = 1.25  # lists of one batch are longer than those of another
 WARM = 3  # steps before one is recorded: they make the optimizers' state and the libraries' handles
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised: the tasks, each one's loss, and what moves its weight, as in a file."""
+    """What is minimised: the tasks, each one's loss, what moves its weight, and what moves later on."""
 
     tasks: Mapping[str, Task]
     loss: Mapping[str, float | LossConfig]
     statistics: Mapping[str, TaskStatistics]  # on train
     weighting: WeightingConfig | None = None
+    freeze: Freeze | None = None
 
     @cached_property
     def options(self) -> Mapping[str, LossConfig]:
@@ -42,10 +47,27 @@ class Objective:
         """What moves the weights: one fit's own, which trains it."""
         return build_weigher(self.weighting, self.options)
 
+    @cached_property
+    def stopped(self) -> set[str]:
+        """The tasks whose loss has left the sum: one fit's own."""
+        return set()
+
+    def begin(self, past: Sequence[Mapping[str, float]], config: TrainConfig) -> None:
+        """An epoch begins; `past` holds the metrics of those before it."""
+        learned = {name: self.tasks[name] for name in self.loss}
+        self.stopped.update(stopped(learned, config, past))
+        self.weigher.begin(past)
+
     def weights(self) -> Mapping[str, Tensor | float]:
         """The weight of each task's loss in this step."""
         factors = self.weigher.factors()
-        return {name: options.weight * factors.get(name, 1.0) for name, options in self.options.items()}
+        return {name: 0.0 if name in self.stopped else options.weight * factors.get(name, 1.0)
+                for name, options in self.options.items()}
+
+    def weighted(self, losses: Mapping[str, Tensor]) -> list[Tensor]:
+        """weight · loss of every weighted task, by the weight of the file; 0 for one that has stopped."""
+        return [losses[name].new_zeros(()) if name in self.stopped else options.weight * losses[name]
+                for name, options in self.options.items()]
 
     def losses(self, output: Output, batch: Batch) -> Losses:
         """The unweighted loss of every weighted task, scalars."""
@@ -57,46 +79,87 @@ class Objective:
             for name, options in self.options.items()
         }
 
+    def weigh(
+        self, losses: Mapping[str, Tensor], views: Sequence[Tensor], group: Group, trained: Trained
+    ) -> TaskGradients | None:
+        """Tell the weigher what it reads of a step; the tasks' gradients, where those are read."""
+        reads = self.weigher.reads
+        if reads is None:
+            return None
+        weighted = self.weighted(losses)
+        told = group.total(torch.stack([loss.detach() for loss in weighted]))
+        gradients = gramian = None
+        if reads != "losses":
+            gradients = TaskGradients(weighted, views, *trained)
+            gramian = gradients.gramian(reads, group)
+        self.weigher.weigh(told, gramian)
+        for state in self.weigher.buffers():  # one process's answer, where methods draw or round
+            group.tell(state)
+        return gradients
+
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Σ weight · loss, a scalar; a penalty's weight is 1."""
         weights = self.weights()
-        return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+        learned = {name: loss for name, loss in losses.items() if name not in self.stopped}
+        return torch.stack([weights.get(name, 1.0) * loss for name, loss in learned.items()]).sum()
+
+    def backward(
+        self, losses: Mapping[str, Tensor], gradients: TaskGradients | None, group: Group
+    ) -> None:
+        """Leave the gradient of the total in every parameter; put together where tasks have theirs."""
+        if gradients is None:
+            self.total(losses).backward()  # type: ignore[no-untyped-call]
+            return
+        penalties = [loss for name, loss in losses.items() if name not in self.options]
+        gradients.backward(list(self.weigher.factors().values()), penalties, group)
 
 
 def make_step(
     model: nn.Module, objective: Objective, optimizers: list[torch.optim.Optimizer],
-    config: TrainConfig, group: Group,
+    config: TrainConfig, group: Group, rest: Resting = NOTHING,
 ) -> Callable[[Batch], Losses]:
     """A function that takes one step on a batch and gives its losses, over all processes of a group.
 
     No step is taken where a loss is not finite; on a GPU, where to look would be to wait, it is.
     """
     device = next(model.parameters()).device.type
-    tables, dense, _ = parameters(model)
+    trained = tables, dense, _ = parameters(model)
     dense += objective.weigher.parameters()
-    half = config.precision == "bf16"
+
+    def forward(batch: Batch) -> tuple[Output, Losses]:
+        with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
+            output: Output = model(batch)
+        return output, objective.losses(output, batch)
 
     def step(batch: Batch) -> Losses:
-        with torch.autocast(device, torch.bfloat16, enabled=half):
-            output: Output = model(batch)
+        output, losses = forward(batch)
+        gradients = objective.weigh(losses, output.embedded, group, trained)
         # A process's part of the sum over all: a penalty is the same on each of them.
         penalties = {**output.penalties, **objective.weigher.penalties()}
-        losses = {**objective.losses(output, batch),
-                  **{name: penalty / group.size for name, penalty in penalties.items()}}
-        total = objective.total(losses)
+        losses |= {name: penalty / group.size for name, penalty in penalties.items()}
         found = group.total(torch.stack([loss.detach() for loss in losses.values()]))
         if device != "cpu" or torch.isfinite(found).all():
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
+            objective.backward(losses, gradients, group)
+            rest.drop_gradients()
             group.share_gradients(tables, dense)
             for optimizer in optimizers:
                 optimizer.step()
+            if objective.weigher.looks_back:
+                with torch.no_grad():
+                    again = torch.stack(objective.weighted(forward(batch)[1]))
+                objective.weigher.look_back(group.total(again))
+        rest.put_back()
         return dict(zip(losses, found.unbind(), strict=True))
 
-    # A recorded step has its learning rates in it.
-    recordable = engine(device) == "triton" and group.size == 1 and config.schedule is None
-    return Recorded(step) if recordable else step
+    return Recorded(step) if engine(device) == "triton" and _alike(objective, config, group) else step
+
+
+def _alike(objective: Objective, config: TrainConfig, group: Group) -> bool:
+    """Whether all steps are the same kernels: one that is recorded has its learning rates in it."""
+    changing = (config.schedule, config.task_patience, objective.freeze, objective.weigher.reads)
+    return group.size == 1 and all(given is None for given in changing)
 
 
 class Recorded:
@@ -146,7 +209,7 @@ class Recorded:
             self._losses = self._step(self._batch)
 
 
-def parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], int]:
+def parameters(model: nn.Module) -> Trained:
     """Tables, everything else, and the copies of an embedding that a row of a table holds."""
     embedding = model.get_submodule("embedding")
     tables = list(embedding.get_submodule("tables").parameters())

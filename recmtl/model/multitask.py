@@ -38,7 +38,8 @@ class MultiTask(nn.Module):
         self.heads = {name: head_of(task) for name, task in tasks.items()}
 
     def forward(self, batch: Batch) -> Output:
-        shared = self.sharing(self.interaction(self.embedding(batch)))
+        embedded = self.embedding(batch)
+        shared = self.sharing(self.interaction(embedded))
         views = self.relation.transfer(shared.views, batch)
         raw = {task: tower(views[task]) for task, tower in self.towers.items()}
         related = self.relation.relate(raw, views, batch)
@@ -47,6 +48,7 @@ class MultiTask(nn.Module):
             # No task's name has a dot: a penalty's is never taken for a task's.
             {f"{part}.{name}": penalty for part, given in (("sharing", shared), ("relation", related))
              for name, penalty in given.penalties.items()},
+            embedded.distinct,
         )
 
     def with_bf16_layers(self) -> "MultiTask":

@@ -13,6 +13,7 @@ from recmtl.model.relation.derived import derivable
 from recmtl.model.sharing import Sharing
 from recmtl.model.sharing.options import Dropout, Tables, Widths
 from recmtl.schema import Config, Task
+from recmtl.schema.freeze import Freeze
 from recmtl.schema.losses import Loss, LossConfig, loss_of
 from recmtl.schema.weighting import WeightingConfig
 
@@ -51,6 +52,11 @@ class ModelConfig(Config):
     weighting: WeightingConfig | None = Field(
         default=None, description="what moves the weights; without, none does",
         exclude_if=lambda value: value is None,  # files that do not name it keep their digest
+    )
+
+    freeze: Freeze | None = Field(
+        default=None, description="parts that stand still at first",
+        exclude_if=lambda value: value is None,
     )
 
     @model_validator(mode="after")

@@ -17,7 +17,16 @@ from recmtl.learn.epoch import Epoch
 from recmtl.learn.fit import fit
 from recmtl.learn.predict import Batches
 from recmtl.learn.resume import Checkpoints, Standing
-from recmtl.schema.weighting import DynamicAverage, Uncertainty, WeightingConfig
+from recmtl.schema.freeze import Freeze
+from recmtl.schema.weighting import (
+    FAMO,
+    CAGrad,
+    DynamicAverage,
+    GradNorm,
+    PCGrad,
+    Uncertainty,
+    WeightingConfig,
+)
 from tests.learn.test_fit import Made, setup
 
 LOSS = {"ctr": 1.0, "ctcvr": 1.0}
@@ -44,17 +53,20 @@ class Stopping:
 
 def trained(
     folder: Path, every: int = 1, after: int | None = None, weighting: WeightingConfig | None = None,
-    config: TrainConfig = CONFIG,
+    config: TrainConfig = CONFIG, freeze: Freeze | None = None,
 ) -> tuple[dict[str, Tensor], list[Epoch]]:
     """Weights and epochs of a fit with dropout, which is killed after some batches where told so."""
     model, parts, objective = setup(LOSS, weighting=weighting)
     for layer in model.modules():
         if hasattr(layer, "dropout") and isinstance(layer.dropout, float):
             layer.dropout = 0.2
+    if config.task_patience:  # what is learned of clicks makes ctr worse
+        parts = replace(parts, labels={**parts.labels, "click": 1 - parts.labels["click"]})
     if after is not None:
         assert isinstance(parts.train, Made)
         train: Batches = Stopping(parts.train, after)
         parts = replace(parts, train=train)
+    objective = replace(objective, freeze=freeze)
     epochs = list(fit(model, parts, objective, config, Checkpoints(folder, "key", every)))
     return model.state_dict(), epochs
 
@@ -80,7 +92,9 @@ def test_killed_at_any_step_it_ends_with_the_same_weights(tmp_path: Path, every:
                for a, b in zip(again, epochs, strict=True))
 
 
-@pytest.mark.parametrize("weighting", [Uncertainty(), DynamicAverage(temperature=0.1)], ids=repr)
+@pytest.mark.parametrize("weighting", [
+    Uncertainty(), DynamicAverage(temperature=0.1), FAMO(), GradNorm(), PCGrad(), CAGrad(on="parameters"),
+], ids=repr)
 @pytest.mark.parametrize("after", [2, 5, 8, 11])
 def test_weights_that_move_are_those_of_a_fit_that_was_not_killed(
     tmp_path: Path, after: int, weighting: WeightingConfig
@@ -92,6 +106,20 @@ def test_weights_that_move_are_those_of_a_fit_that_was_not_killed(
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert [e.metrics for e in again] == [e.metrics for e in epochs]
     assert epochs[0].metrics["weight/ctr"] != epochs[2].metrics["weight/ctr"]
+
+
+@pytest.mark.parametrize("after", [2, 5, 8, 11])
+def test_what_stands_still_goes_on_standing_still(tmp_path: Path, after: int) -> None:
+    """The tower of ctcvr for an epoch, tables for two; ctr, whose clicks on valid are others, stops."""
+    config = CONFIG.model_copy(update={"task_patience": 1})
+    freeze = Freeze.model_validate({"tables": 2, "towers": {"ctcvr": 1}})
+    whole, epochs = trained(tmp_path / "whole", config=config, freeze=freeze)
+    with pytest.raises(Stopped):
+        trained(tmp_path / "killed", 1, after, config=config, freeze=freeze)
+    resumed, again = trained(tmp_path / "killed", config=config, freeze=freeze)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert [e.metrics for e in again] == [e.metrics for e in epochs]
+    assert [e.metrics["weight/ctr"] for e in epochs] == [1.0, 1.0, 0.0]
 
 
 @pytest.mark.parametrize("after", [1, 4, 7, 10])

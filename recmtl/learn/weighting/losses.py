@@ -1,33 +1,16 @@
-"""Weights between tasks: factors of those in the file, which change while a model is trained."""
+"""Weights by the tasks' losses: their variances, how they changed from epoch to epoch, their rates."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from recmtl.learn.optim import AdamW
 from recmtl.learn.settings import TrainConfig
+from recmtl.learn.weighting.weigher import Weigher
 from recmtl.schema.losses import LossConfig
-from recmtl.schema.weighting import DynamicAverage, Uncertainty, WeightingConfig
-
-
-class Weigher(nn.Module):
-    """Leaves the weights of the file as they are. Others move them by what the losses do."""
-
-    def factors(self) -> Mapping[str, Tensor]:
-        """task → what its weight is multiplied by in this step, a scalar."""
-        return {}
-
-    def penalties(self) -> Mapping[str, Tensor]:
-        """Named scalars that are added to the loss; no task's name has a dot."""
-        return {}
-
-    def begin(self, past: Sequence[Mapping[str, float]]) -> None:
-        """An epoch begins; `past` holds the metrics of those before it."""
-
-    def optimizers(self, config: TrainConfig) -> list[torch.optim.Optimizer]:
-        """What moves parameters of its own, where it has them."""
-        return []
+from recmtl.schema.weighting import FAMO
 
 
 class LearnedVariances(Weigher):
@@ -85,10 +68,50 @@ class AveragedChanges(Weigher):
         self.get_buffer("_factors").copy_(factors * len(ratios))
 
 
-def build_weigher(config: WeightingConfig | None, losses: Mapping[str, LossConfig]) -> Weigher:
-    """What moves the weights of tasks with these losses; None in a file leaves them fixed."""
-    if isinstance(config, Uncertainty):
-        return LearnedVariances(losses)
-    if isinstance(config, DynamicAverage):
-        return AveragedChanges(losses, config.temperature)
-    return Weigher()
+class EqualRates(Weigher):
+    """Factors T · (z_t / L_t) / Σ_s (z_s / L_s), z = softmax of learned logits: log losses fall alike.
+
+    After a step the logits ξ take one of Adam's along Σ_t δ_t ∂z_t/∂ξ, δ_t = log L_t before it − log L_t
+    after it, on the same batch. A loss of 0, as of a task without a row there, says nothing.
+
+    Reference: Liu et al., FAMO: Fast Adaptive Multitask Optimization, NeurIPS 2023, algorithm 1.
+    """
+
+    reads = "losses"
+    looks_back: ClassVar[bool] = True
+
+    def __init__(self, tasks: Sequence[str], options: FAMO) -> None:
+        super().__init__()
+        self._tasks, self._options = tuple(tasks), options
+        self.logits = nn.Parameter(torch.zeros(len(tasks)))
+        self._optimizer: torch.optim.Optimizer | None = None
+        self.register_buffer("_factors", torch.ones(len(tasks)))
+        self.register_buffer("_losses", torch.zeros(len(tasks)), persistent=False)
+
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> None:
+        before = self.get_buffer("_losses").copy_(losses)
+        with torch.no_grad():
+            alive = before > 0
+            shares = torch.where(alive, self.logits.softmax(0) / before, 0.0)
+            factors = torch.where(alive, alive.sum() * shares / shares.sum(), 1.0)
+            self.get_buffer("_factors").copy_(factors)
+
+    def look_back(self, losses: Tensor) -> None:
+        before = self.get_buffer("_losses")
+        fallen = torch.where((before > 0) & (losses > 0), before.log() - losses.log(), 0.0)
+        assert self._optimizer is not None
+        (self.logits.softmax(0) * fallen).sum().backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def factors(self) -> Mapping[str, Tensor]:
+        return dict(zip(self._tasks, self.get_buffer("_factors").unbind(), strict=True))
+
+    def optimizers(self, config: TrainConfig) -> list[torch.optim.Optimizer]:
+        """Among the others it finds no gradient; it is there so that checkpoints hold its state."""
+        own = self.logits
+        self._optimizer = torch.optim.Adam(
+            [own], self._options.learning_rate, weight_decay=self._options.decay, fused=True,
+            capturable=own.is_cuda,
+        )
+        return [self._optimizer]
