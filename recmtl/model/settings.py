@@ -80,10 +80,12 @@ class ModelConfig(Config):
 
     def refusal(self, tasks: Mapping[str, Task]) -> str | None:
         """Why this model cannot serve these tasks, or None."""
+        losses: dict[str, LossConfig] = {}
         for task, loss in self.loss.items():
             if task not in tasks:
                 return f"loss names no task {task!r}; {nearest(task, tasks)}"
-            reason = loss_of(tasks[task], loss).refusal(task, tasks[task])
+            losses[task] = loss_of(tasks[task], loss)
+            reason = losses[task].refusal(task, tasks[task])
             if reason:
                 return f"loss.{task}: {reason}"
             if tasks[task].type not in self.relation.accepts:
@@ -91,7 +93,7 @@ class ModelConfig(Config):
                     f"relation {self.relation.kind!r} takes {sorted(self.relation.accepts)} tasks, "
                     f"{task!r} is {tasks[task].type}"
                 )
-        return self.relation.refusal(tasks, frozenset(self.loss))
+        return self.relation.refusal(tasks, losses)
 
     def misreads(self, widths: Mapping[str, int], lists: AbstractSet[str]) -> str | None:
         """Why this model cannot read features whose embeddings have these widths, or None.

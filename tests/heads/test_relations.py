@@ -12,6 +12,7 @@ from recmtl.learn.settings import TrainConfig
 from recmtl.learn.step import Objective, make_step, parameters
 from recmtl.learn.tasks import statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
+from recmtl.model.interaction import Interaction
 from recmtl.model.multitask import build_model
 from recmtl.model.relation import Independent, Relation, RelationConfig
 from recmtl.model.sharing import Sharing
@@ -32,13 +33,26 @@ class Narrow(Independent):
 
 CASES = [("mmoe", relation) for relation in kinds(Relation)]
 CASES += [(sharing, "independent") for sharing in kinds(Sharing) if sharing != "mmoe"]
+OTHERS = [(s, r) for s in kinds(Sharing) for r in kinds(Relation) if (s, r) not in CASES]
 
 
 @pytest.mark.parametrize(("sharing", "relation"), CASES)
 def test_all_types_learn_beside_each_other(sharing: str, relation: str) -> None:
+    check_that_all_types_learn(sharing, relation, "none")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interaction", kinds(Interaction))
+@pytest.mark.parametrize(("sharing", "relation"), [*CASES, *OTHERS])
+def test_all_types_learn_under_every_combination(sharing: str, relation: str, interaction: str) -> None:
+    check_that_all_types_learn(sharing, relation, interaction)
+
+
+def check_that_all_types_learn(sharing: str, relation: str, interaction: str) -> None:
     model_config = ModelConfig.model_validate({
         "sharing": {"kind": sharing, "hidden": [8, 6]}, "towers": {"hidden": [5]}, "loss": OF_ALL,
         "relation": {"kind": relation, **NEEDED.get(relation, {})},
+        "interaction": {"kind": interaction, **NEEDED.get(interaction, {})},
     })
     assert model_config.refusal(EVERY) is None
     batch = batch_of(64)

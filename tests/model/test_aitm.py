@@ -8,6 +8,7 @@ import torch
 
 from recmtl.model.relation import AITM
 from recmtl.schema import Task
+from recmtl.schema.losses import CrossEntropy
 from tests.model.by_hand import ROWS, Array, Weights, drawn, embedded, relu, sigmoid, softmax
 from tests.model.made_up import TASKS, make_batch
 
@@ -72,6 +73,6 @@ def test_the_calibrator_is_what_a_task_is_likelier_than_the_one_before() -> None
 ])
 def test_what_is_no_chain_is_refused(chain: tuple[str, ...], reason: str) -> None:
     tasks = {**TASKS, "like": Task(label="like"), "seconds": Task(label="seconds", type="regression")}
-    trained = frozenset({"ctr", "cvr", "ctcvr", "seconds"})
-    refused = AITM(chain=chain).refusal(tasks, trained)
+    losses = dict.fromkeys(("ctr", "cvr", "ctcvr", "seconds"), CrossEntropy())
+    refused = AITM(chain=chain).refusal(tasks, losses)
     assert refused is not None and refused.startswith(reason)

@@ -8,6 +8,7 @@ import torch
 from recmtl.batch import Batch
 from recmtl.model.relation import ClassifierChain
 from recmtl.schema import Task
+from recmtl.schema.losses import CrossEntropy
 from tests.model.by_hand import ROWS, Array, drawn, embedded, sigmoid
 from tests.model.made_up import make_batch
 
@@ -84,5 +85,5 @@ def test_a_fresh_chain_leaves_tasks_independent() -> None:
 
 
 def test_a_chain_must_be_one() -> None:
-    refused = ClassifierChain().refusal(TASKS, frozenset(TASKS))
+    refused = ClassifierChain().refusal(TASKS, dict.fromkeys(TASKS, CrossEntropy()))
     assert refused is not None and refused.startswith("relation.chain: two tasks or more")

@@ -13,6 +13,7 @@ from recmtl.learn.tasks import TaskStatistics
 from recmtl.model.relation import ESCM2
 from recmtl.model.relation.module import RelationModule
 from recmtl.schema import Task
+from recmtl.schema.losses import CrossEntropy, Focal, LossConfig
 from tests.model.by_hand import ROWS, Array, Weights, drawn, embedded, network, sigmoid
 from tests.model.made_up import TASKS, make_batch
 
@@ -151,6 +152,15 @@ LONGER = {
 def test_it_asks_for_a_click_a_conversion_and_their_losses(
     tasks: dict[str, Task], trained: set[str], reason: str
 ) -> None:
-    refused = ESCM2().refusal(tasks, frozenset(trained))
+    refused = ESCM2().refusal(tasks, dict.fromkeys(trained, CrossEntropy()))
     assert refused is not None and reason in refused
-    assert ESCM2().refusal(TASKS, frozenset({"ctr", "cvr"})) is None
+    weighted = {"ctr": CrossEntropy(weight=0.5), "cvr": CrossEntropy()}
+    assert ESCM2().refusal(TASKS, weighted) is None
+
+
+@pytest.mark.parametrize("task", ["ctr", "cvr"])
+@pytest.mark.parametrize("loss", [Focal(), CrossEntropy(smoothing=0.1), CrossEntropy(negatives=0.5)])
+def test_it_takes_no_loss_but_plain_cross_entropy(task: str, loss: LossConfig) -> None:
+    """Its propensity and its imputation's error are those of the log loss."""
+    refused = ESCM2().refusal(TASKS, {"ctr": CrossEntropy(), "cvr": CrossEntropy(), task: loss})
+    assert refused is not None and f"give loss.{task} as a weight alone" in refused

@@ -15,12 +15,14 @@ from recmtl.errors import nearest
 from recmtl.model.sharing.options import Widths
 from recmtl.plugins import Plugged
 from recmtl.schema import Config, Task
+from recmtl.schema.losses import CrossEntropy, LossConfig
 from recmtl.schema.tasks import TaskType
 
 if TYPE_CHECKING:
     from recmtl.model.relation.module import RelationModule
 
 Tasks = Mapping[str, Task]
+Losses = Mapping[str, LossConfig]  # of the tasks that have one
 EVERY_TYPE = frozenset(get_args(TaskType))
 
 
@@ -29,7 +31,7 @@ class RelationConfig(Config, ABC):
 
     accepts: ClassVar[frozenset[str]] = frozenset({"binary", "regression"})
 
-    def refusal(self, tasks: Tasks, trained: frozenset[str]) -> str | None:
+    def refusal(self, tasks: Tasks, losses: Losses) -> str | None:
         """Why this relation cannot serve these tasks, or None."""
         return None
 
@@ -65,11 +67,11 @@ class Product(RelationConfig):
 
     kind: Literal["product"] = "product"
 
-    def refusal(self, tasks: Tasks, trained: frozenset[str]) -> str | None:
+    def refusal(self, tasks: Tasks, losses: Losses) -> str | None:
         if not any(task.product for task in tasks.values()):
             return "no task declares a product, e.g. ctcvr = { label = …, product = [\"ctr\", \"cvr\"] }"
         for name in tasks:
-            if name in trained and tasks[name].product:
+            if name in losses and tasks[name].product:
                 return None
         return "no product has a loss: with a loss on its factors alone, independent is the same"
 
@@ -90,13 +92,13 @@ class Chained(RelationConfig):
 
     chain: tuple[str, ...] = Field(default=(), description="tasks, each after the one before it")
 
-    def refusal(self, tasks: Tasks, trained: frozenset[str]) -> str | None:
+    def refusal(self, tasks: Tasks, losses: Losses) -> str | None:
         if len(self.chain) < 2 or len(set(self.chain)) < len(self.chain):
             return 'relation.chain: two tasks or more in their order, each once, e.g. ["ctr", "ctcvr"]'
         for name in self.chain:
             if name not in tasks:
                 return f"relation.chain names no task {name!r}; {nearest(name, tasks)}"
-            if name not in trained:
+            if name not in losses:
                 return f"relation.chain: {name!r} has no loss"
             if tasks[name].type != "binary":
                 return f"relation.chain: {name!r} is {tasks[name].type}, a chain is of binary tasks"
@@ -145,14 +147,19 @@ class ESCM2(RelationConfig):
     imputation: float = Field(default=1.0, ge=0.0, description="dr: weight of the imputation's error")
     hidden: Widths = Field(default=(64, 32), description="dr: of the imputation's tower")
 
-    def refusal(self, tasks: Tasks, trained: frozenset[str]) -> str | None:
+    def refusal(self, tasks: Tasks, losses: Losses) -> str | None:
         products = [task.product for task in tasks.values() if task.product]
         if len(products) != 1 or len(products[0]) != 2:
             return 'escm2 takes one product of two tasks, e.g. ctcvr = { …, product = ["ctr", "cvr"] }'
         click, conversion = products[0]
         for factor in (click, conversion):
-            if factor not in trained:
+            if factor not in losses:
                 return f"escm2 weighs {conversion!r} by what {click!r} says: {factor!r} has no loss"
+            if losses[factor] != CrossEntropy(weight=losses[factor].weight):
+                return (
+                    f"escm2 reads {factor!r} as a probability and imputes its log loss: "
+                    f"give loss.{factor} as a weight alone"
+                )
         return None
 
     def towers(self, tasks: Tasks, trained: frozenset[str]) -> tuple[str, ...]:
