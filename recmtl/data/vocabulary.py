@@ -27,11 +27,13 @@ SCHEMA = ("value", "row", "count", "first_day", "last_day")
 class Vocabulary:
     """Values with rows: the first `kept` of `counts`, which has all but `row`, int64 or string values.
 
-    `size` counts the rows of the embedding table, with those reserved.
+    Of one that was read, counts and days stay in its file until they are asked for: to look rows up, or
+    to score, takes neither. `size` counts the rows of the embedding table, with those reserved.
     """
 
-    def __init__(self, counts: pa.Table, kept: int) -> None:
-        self._counts, self.size = counts.select(COUNTS), RESERVED + kept
+    def __init__(self, counts: pa.Table, kept: int, file: Path | None = None) -> None:
+        self._values, self.size = counts["value"], RESERVED + kept
+        self._counts = counts.select(COUNTS) if file is None else file
 
     @classmethod
     def from_counts(cls, counts: pa.Table, min_count: int, max_size: int | None) -> "Vocabulary":
@@ -43,9 +45,11 @@ class Vocabulary:
     def read(cls, file: Path) -> "Vocabulary":
         """Raises RecmtlError where the file is missing or no vocabulary."""
         try:
-            table = pq.read_table(file).select(SCHEMA)
-            read = cls(table, table.num_rows - table["row"].null_count)
-            if not table["row"].equals(read.table["row"]):
+            if missing := set(SCHEMA) - set(pq.read_schema(file).names):
+                raise ValueError(f"no column {min(missing)!r}")
+            table = pq.read_table(file, columns=["value", "row"])
+            read = cls(table, table.num_rows - table["row"].null_count, file)
+            if not table["row"].equals(read._rows):
                 raise ValueError("values are not in the order of their rows")
             return read
         except (OSError, ValueError, KeyError) as error:
@@ -55,14 +59,22 @@ class Vocabulary:
 
     def __len__(self) -> int:
         """Values that were seen on train."""
-        return len(self._counts)
+        return len(self._values)
 
     @property
     def table(self) -> pa.Table:
         """As the module says; rows are made when asked for, as they would take a fifth of its memory."""
+        return self._seen(*COUNTS).append_column("row", self._rows).select(SCHEMA)
+
+    @property
+    def _rows(self) -> pa.ChunkedArray:
         place = np.arange(len(self), dtype=np.int64)
-        row = pa.chunked_array([pa.array(place + RESERVED, mask=place >= self.size - RESERVED)])
-        return self._counts.append_column("row", row).select(SCHEMA)
+        return pa.chunked_array([pa.array(place + RESERVED, mask=place >= self.size - RESERVED)])
+
+    def _seen(self, *columns: str) -> pa.Table:
+        if isinstance(self._counts, Path):
+            return pq.read_table(self._counts, columns=list(columns))
+        return self._counts.select(columns)
 
     def write(self, file: Path) -> None:
         pq.write_table(self.table, file, compression="zstd")
@@ -82,31 +94,32 @@ class Vocabulary:
     @cached_property
     def index(self) -> native.Index | None:
         """The same look-up in C++, where it is compiled: of the values' places after RESERVED."""
-        return native.Index(self._known["value"].combine_chunks()) if native.compiled() else None
+        return native.Index(self._known.combine_chunks()) if native.compiled() else None
 
     def rare(self, at_most: int) -> np.ndarray:
         """Which rows hold a value seen at most so often on train: (size,) bool."""
         rare = np.zeros(self.size, dtype=bool)
-        rare[RESERVED:] = self._known["count"].to_numpy() <= at_most
+        count = self._seen("count")["count"].slice(0, self.size - RESERVED)
+        rare[RESERVED:] = count.to_numpy() <= at_most
         return rare
 
     @property
     def _is_integer(self) -> bool:
-        return bool(pa.types.is_integer(self._counts["value"].type))
+        return bool(pa.types.is_integer(self._values.type))
 
     @property
-    def _known(self) -> pa.Table:
-        return self._counts.slice(0, self.size - RESERVED)
+    def _known(self) -> pa.ChunkedArray:
+        return self._values.slice(0, self.size - RESERVED)
 
     @cached_property
     def _ids(self) -> "pd.Index[int]":
         import pandas as pd  # 25 MB that are needed without a compiler alone
 
         # It hashes int64 as it is: exact on all 64 bits, and 10 times np.searchsorted
-        index: pd.Index[int] = pd.Index(self._known["value"].to_numpy(), dtype="int64")
+        index: pd.Index[int] = pd.Index(self._known.to_numpy(), dtype="int64")
         assert index.is_unique  # makes its table now: cores that look up at once would see half of it
         return index
 
     @cached_property
     def _words(self) -> dict[str, int]:
-        return {word: place for place, word in enumerate(self._known["value"].to_pylist())}
+        return {word: place for place, word in enumerate(self._known.to_pylist())}
