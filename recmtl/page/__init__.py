@@ -1,8 +1,9 @@
 """The one maker of HTML pages and figures: text, tables, numbers in, a self-contained file out."""
 
 from recmtl.page.document import Cell, Page, Tone
-from recmtl.page.figures import by_day, day_map, heat_map, intervals, lines, save_figure
+from recmtl.page.figures import by_day, day_map, heat_map, histograms, intervals, lines, save_figure
 
 __all__ = [
-    "Cell", "Page", "Tone", "by_day", "day_map", "heat_map", "intervals", "lines", "save_figure",
+    "Cell", "Page", "Tone", "by_day", "day_map", "heat_map", "histograms", "intervals", "lines",
+    "save_figure",
 ]
