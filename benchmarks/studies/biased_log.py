@@ -26,6 +26,7 @@ from recmtl.data.synthetic import generate
 from recmtl.demo import configuration
 from recmtl.experiment import Experiment
 from recmtl.page import intervals, save_figure
+from recmtl.progress import SILENT
 from recmtl.run import Run, evaluate_run, load_scores, train_run
 
 BIASES = (0.0, 0.5, 1.0, 2.0)
@@ -79,8 +80,8 @@ def one_log(out: Path, rows: int, seed: int, bias: float) -> dict[str, dict[str,
     for model in MODELS:
         run = Run(experiment, model, seed, out / "models" / model)
         train_run(run, prepared, "cpu", lambda epoch: None)
-        (scored := out / "scores" / model).mkdir(parents=True)
-        evaluate_run(run, prepared, "cpu", scored)
+        (scored := out / "scores" / model).mkdir(parents=True, exist_ok=True)
+        evaluate_run(run, prepared, "cpu", scored, SILENT)
         found[model] = measure(truth, click, load_scores(scored, "test")["cvr"])
     return found
 

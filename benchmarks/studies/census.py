@@ -33,6 +33,7 @@ from recmtl.data.shards import Shards
 from recmtl.demo import configuration
 from recmtl.experiment import Experiment
 from recmtl.learn.metrics import auc
+from recmtl.progress import SILENT
 from recmtl.run import Prepared, Run, evaluate_run, load_scores, train_run
 
 COLLEGE = (
@@ -96,7 +97,7 @@ def aucs(run: Run, prepared: Prepared, part: str) -> dict[str, float]:
         folder = run.folder.with_name(f"{run.folder.name}-test")
         if not folder.exists():
             folder.mkdir()
-            evaluate_run(run, prepared, "cpu", folder)
+            evaluate_run(run, prepared, "cpu", folder, SILENT)
     shards = Shards.open(prepared.shards / part)
     tasks = run.experiment.tasks
     return {t: auc(shards.labels(tasks[t].label), s) for t, s in load_scores(folder, part).items()}
