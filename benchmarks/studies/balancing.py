@@ -22,7 +22,7 @@ from recmtl.current import open_prepared
 from recmtl.data.shards import Shards
 from recmtl.demo import configuration
 from recmtl.experiment import Experiment
-from recmtl.learn.metrics import task_metrics
+from recmtl.learn.metrics import Part, task_metrics
 from recmtl.page import intervals, save_figure
 from recmtl.progress import SILENT
 from recmtl.run import Prepared, Run, evaluate_run, load_scores, train_run
@@ -65,7 +65,7 @@ def named(way: str, weight: float) -> str:
     return f"{way}-{weight:g}"
 
 
-def measured(run: Run, prepared: Prepared, part: str) -> Measured:
+def measured(run: Run, prepared: Prepared, part: Part) -> Measured:
     """A run's metrics on valid or test, trained and scored where that was not done before."""
     train_run(run, prepared, "cpu", lambda epoch: None)
     folder = run.folder
@@ -75,7 +75,7 @@ def measured(run: Run, prepared: Prepared, part: str) -> Measured:
         evaluate_run(run, prepared, "cpu", folder, SILENT)
     shards = Shards.open(prepared.shards / part)
     labels = {name: np.asarray(shards.labels(name)) for name in shards.layout.labels}
-    found = task_metrics(run.experiment.tasks, labels, load_scores(folder, part), part)  # type: ignore[arg-type]
+    found = task_metrics(run.experiment.tasks, labels, load_scores(folder, part), part)
     return {name: found[f"{name}_{part}/{task}"] for name, task in MEASURES.items()}
 
 
@@ -94,7 +94,7 @@ def study(out: Path, seeds: int) -> tuple[dict[str, list[float]], dict[str, list
     pipeline.encode(config, out, options)
     prepared = open_prepared(config, out)
 
-    def of(model: str, seed: int, part: str) -> Measured:
+    def of(model: str, seed: int, part: Part) -> Measured:
         run = Run(config, model, seed, out / "models" / model / f"seed-{seed}")
         return measured(run, prepared, part)
 

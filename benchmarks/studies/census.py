@@ -130,8 +130,8 @@ def _frame(config: Experiment, examples: Examples, part: str, columns: list[str]
     with connect() as connection:
         query = examples.select(config.data.split, part, columns)
         rows: pa.Table = connection.sql(query).to_arrow_table()
-    return rows.to_pandas().astype(str, errors="ignore").assign(
-        **{task.label: rows[task.label].to_numpy() for task in config.tasks.values()})
+    labels = {task.label: rows[task.label].to_numpy() for task in config.tasks.values()}
+    return rows.to_pandas().astype(str).assign(**labels)
 
 
 def study(group: str, out: Path, seeds: int, part: str) -> Iterator[list[str]]:
@@ -144,7 +144,7 @@ def study(group: str, out: Path, seeds: int, part: str) -> Iterator[list[str]]:
         setting = search(group, model, out, prepared)
         runs = [trained(group, model, setting, seed, out, prepared) for seed in range(1, seeds + 1)]
         found = [aucs(run, prepared, part) for run in runs]
-        values = {task: [auc[task] for auc in found] for task in base}
+        values = {task: [of_run[task] for of_run in found] for task in base}
         hidden, rate = SETTINGS[setting]
         yield [model, *(f"{max(v):.4f} / {np.mean(v):.4f}" for v in values.values()),
                f"{list(hidden)}, {rate:g}", f"{time.perf_counter() - start:.0f}"]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,9 +48,3 @@ def keep(name: str, found: Mapping[str, Any]) -> None:
     """Write what a study found, with the machine and the day, beside the benchmarks' results."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine(), **found}, indent=1))
-
-
-def kept(name: str) -> dict[str, Any]:
-    """What was kept."""
-    found: dict[str, Any] = json.loads(Path(RESULTS / f"{name}.json").read_text())
-    return found
