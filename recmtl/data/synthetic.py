@@ -71,8 +71,9 @@ def generate(
     world = World.make(seed, USERS, ITEMS, bias)
     history = _History(USERS)
     oracle = Oracle()
-    manifest = {"rows": rows, "seed": seed, "form": form, "days": DAYS}
-    manifest |= {} if bias is None else {"bias": bias}
+    manifest: dict[str, Any] = {"rows": rows, "seed": seed, "form": form, "days": DAYS}
+    if bias is not None:
+        manifest["bias"] = bias
     with write_folder(out, manifest) as folder, progress.track(rows, "synthetic log") as advance:
         for day, part, chunk in _chunks(world, rows, seed):
             history.begin(day)
