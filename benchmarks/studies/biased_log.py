@@ -1,6 +1,6 @@
 """CVR over all impressions, by relation, on logs whose clicks select converters by a known amount.
 
-    python -m benchmarks.studies.biased_log [--seeds 5] [--rows 50000] [--out runs/study-bias]
+    python -m benchmarks.studies.biased_log [--seeds 5] [--rows 40000] [--out runs/study-bias]
     RECMTL_DATA=… python -m benchmarks.studies.biased_log --kuairand [--seeds 5]
 
 A log a strength and seed, the models of configs/relations.toml on each; their scores of the last day are
@@ -178,7 +178,7 @@ def cells(line: Mapping[str, float]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int)
-    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--rows", type=int, default=40_000)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--kuairand", action="store_true")
     chosen = parser.parse_args()
