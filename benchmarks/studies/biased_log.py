@@ -30,8 +30,11 @@ from recmtl.progress import SILENT
 from recmtl.run import Run, evaluate_run, load_scores, train_run
 
 BIASES = (0.0, 0.5, 1.0, 2.0)
-BASE = "independent"
-MODELS = (BASE, "division", "esmm", "esmm_ns", "escm2_ips", "escm2_dr")
+BASE = {  # what each is compared with: conversions learned from clicked rows alone, on the same tables
+    "division": "independent", "esmm": "independent", "escm2_ips": "independent",
+    "escm2_dr": "independent", "esmm_ns": "independent_ns",
+}
+MODELS = ("independent", "independent_ns", *BASE)
 MEASURES = ("KL all", "KL clicked", "AUC all", "AUC clicked", "level all", "level clicked")
 DIFFERENCES = ("KL all", "KL clicked", "AUC all")
 Measured = dict[str, dict[str, list[float]]]  # model → measure → a value a seed
@@ -111,8 +114,8 @@ def study(out: Path, rows: int, seeds: int, say: Callable[[str], None] = print) 
 
 
 def less_base(measured: Measured, model: str, name: str) -> np.ndarray:
-    """Per seed, a model's measure less that of the base."""
-    return np.array(measured[model][name]) - np.array(measured[BASE][name])
+    """Per seed, a model's measure less that of its base."""
+    return np.array(measured[model][name]) - np.array(measured[BASE[model]][name])
 
 
 def tables(found: Mapping[float, Measured]) -> str:
@@ -126,24 +129,24 @@ def tables(found: Mapping[float, Measured]) -> str:
         for bias, m in found.items() for model in MODELS
     ]
     differences = [
-        [f"{bias:g}", model,
+        [f"{bias:g}", f"{model} − {base}",
          *(told(student(less_base(m, model, name)), signed=True) for name in DIFFERENCES)]
-        for bias, m in found.items() for model in MODELS if model != BASE
+        for bias, m in found.items() for model, base in BASE.items()
     ]
     return "\n\n".join([
         table(["strength", "mean CVR, clicked / all", "AUC of the truth, all", "clicked"], logs),
         table(["strength", "model", *MEASURES], means),
-        table(["strength", f"less {BASE}", *DIFFERENCES], differences),
+        table(["strength", "difference", *DIFFERENCES], differences),
     ])
 
 
 def draw(found: Mapping[float, Measured]) -> None:
-    """A panel a strength: KL over all impressions less that of the base."""
+    """A panel a strength: KL over all impressions less that of the model's base."""
     panels = {}
     for bias, measured in found.items():
-        estimates = {m: student(less_base(measured, m, "KL all")) for m in MODELS if m != BASE}
+        estimates = {m: student(less_base(measured, m, "KL all")) for m in BASE}
         panels[f"strength {bias:g}"] = {m: (e.value, e.low, e.high) for m, e in estimates.items()}
-    figure = intervals(panels, f"KL over all impressions, less {BASE}", dict.fromkeys(panels, 0.0))
+    figure = intervals(panels, "KL over all impressions, less its base", dict.fromkeys(panels, 0.0))
     save_figure(figure, IMAGES / "study-bias.png")
 
 
