@@ -55,21 +55,25 @@ class Chunk:
 
 
 def generate(
-    out: Path, rows: int, seed: int, form: Form = "table", progress: Progress = SILENT
+    out: Path, rows: int, seed: int, form: Form = "table", progress: Progress = SILENT,
+    bias: float | None = None,
 ) -> dict[str, Any]:
     """Write a log of `rows` impressions over ten days into the folder `out`; returns truth.json.
 
     Equal arguments give equal files. The two forms hold the same impressions, clicks and
-    conversions. Raises RecmtlError where `rows` is too small or `form` unknown.
+    conversions. `bias` plants so much selection of converters by clicks (`World.make`). Raises
+    RecmtlError where `rows` is too small or `form` unknown.
     """
     if rows < 10 * DAYS:
         raise RecmtlError(f"too few rows: {rows}", where="synthetic log", expected=f"{10 * DAYS} or more")
     if form not in ("table", "logs"):
         raise RecmtlError(f"unknown form {form!r}", where="synthetic log", expected="table or logs")
-    world = World.make(seed, USERS, ITEMS)
+    world = World.make(seed, USERS, ITEMS, bias)
     history = _History(USERS)
     oracle = Oracle()
-    manifest = {"rows": rows, "seed": seed, "form": form, "days": DAYS}
+    manifest: dict[str, Any] = {"rows": rows, "seed": seed, "form": form, "days": DAYS}
+    if bias is not None:
+        manifest["bias"] = bias
     with write_folder(out, manifest) as folder, progress.track(rows, "synthetic log") as advance:
         for day, part, chunk in _chunks(world, rows, seed):
             history.begin(day)

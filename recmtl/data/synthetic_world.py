@@ -95,10 +95,15 @@ class World:
     click: Effects
     conversion: Effects
     offset: tuple[float, float] = (0.0, 0.0)
+    tie: float = 0.0  # part of the whole click logit in the conversion's
 
     @classmethod
-    def make(cls, seed: int, users: int, items: int) -> "World":
-        """The world of a seed, its offsets set so that the base rates hold."""
+    def make(cls, seed: int, users: int, items: int, bias: float | None = None) -> "World":
+        """The world of a seed, its offsets set so that the base rates hold.
+
+        `bias` is how much the conversion's logit rises, in regression, with a standard deviation of
+        the click's: of 0, clicks say nothing of conversions, on average. None leaves what the parts give.
+        """
         rng = numpy_generator(seed, "synthetic world")
         click, own = _effects(rng), _effects(rng)
         conversion = Effects(**{
@@ -109,9 +114,11 @@ class World:
         raw = cls(people, _items(rng, items), click, conversion)
         sample = raw.draw(rng, rng.random(50_000))
         clicks, conversions = raw._logits(sample)
+        tie = 0.0 if bias is None else (bias - _slope(conversions, clicks)) / float(clicks.std())
+        conversions += tie * clicks
         first = _offset(clicks, np.ones(len(clicks)), CLICK_RATE)
         second = _offset(conversions, _sigmoid(clicks + first), CONVERSION_RATE)
-        return cls(people, raw.items, click, conversion, (first, second))
+        return cls(people, raw.items, click, conversion, (first, second), tie)
 
     def draw(self, rng: np.random.Generator, clock: Floats) -> Rows:
         """Impressions at the given times of day, each in [0, 1)."""
@@ -138,10 +145,8 @@ class World:
         age = np.nan_to_num(users.age[rows.user])
         click = users.appeal[rows.user] + items.appeal[rows.item] + DEAL * deal + 0.2 * age
         conversion = users.intent[rows.user] + items.intent[rows.item] - DEAL * deal - 0.2 * price
-        return (
-            click + self.click.of(users, items, rows),
-            conversion + self.conversion.of(users, items, rows),
-        )
+        clicks = click + self.click.of(users, items, rows)
+        return clicks, conversion + self.conversion.of(users, items, rows) + self.tie * clicks
 
 
 def _effects(rng: np.random.Generator) -> Effects:
@@ -201,6 +206,11 @@ def _popularity(rng: np.random.Generator, count: int) -> Floats:
 def _sigmoid(logit: Floats) -> Floats:
     probability: Floats = 1.0 / (1.0 + np.exp(-logit))
     return probability
+
+
+def _slope(y: Floats, x: Floats) -> float:
+    """How much y rises, in regression, with a standard deviation of x."""
+    return float(np.cov(x, y, bias=True)[0, 1] / x.std())
 
 
 def _offset(logit: Floats, weight: Floats, rate: float) -> float:

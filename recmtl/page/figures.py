@@ -128,6 +128,24 @@ def lines(
     return figure
 
 
+def histograms(
+    panels: Mapping[str, Mapping[str, Sequence[float]]], labels: tuple[str, str], bins: int = 40
+) -> "Figure":
+    """A panel a title, an outline a model: how many of its values lie in each bin, the same for all."""
+    names = list(dict.fromkeys(m for models in panels.values() for m in models))
+    figure, grid = _panels(len(panels), height=3.1)
+    for axes, (title, models) in zip(grid, panels.items(), strict=True):
+        edges = np.histogram_bin_edges(np.concatenate([list(v) for v in models.values()]), bins)
+        for model, values in models.items():
+            colour = _colour(names.index(model))
+            axes.stairs(np.histogram(values, edges)[0], edges, color=colour, linewidth=1.6, label=model)
+        _title(axes, title)
+        axes.set_xlabel(labels[0])
+    grid[0].set_ylabel(labels[1])
+    _legend(figure, grid)
+    return figure
+
+
 def by_day(
     panels: Mapping[str, Sequence[float]], days: Sequence[str], shares: bool = True
 ) -> "Figure":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recmtl.page import by_day, day_map, heat_map, intervals, lines, save_figure
+from recmtl.page import by_day, day_map, heat_map, histograms, intervals, lines, save_figure
 
 
 def test_heat_map_writes_the_figures_into_the_cells() -> None:
@@ -35,6 +35,13 @@ def test_lines_over_ratios_name_each_x() -> None:
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1,000", "10,000", "100,000"]
+
+
+def test_histograms_count_in_the_same_bins_for_all() -> None:
+    figure = histograms({"p": {"a": [0.0, 0.1, 1.0], "b": [0.9]}}, ("loss", "seeds"), bins=2)
+    a, b = figure.axes[0].patches
+    assert a.get_data().edges.tolist() == b.get_data().edges.tolist() == [0.0, 0.5, 1.0]
+    assert (a.get_data().values.tolist(), b.get_data().values.tolist()) == ([2, 1], [0, 1])
 
 
 def test_a_figure_is_saved_as_png_with_equal_bytes(tmp_path: Path) -> None:

@@ -1,0 +1,177 @@
+"""The MMoE paper's two pairs of tasks on Census-Income: many seeds of each model after an equal search.
+
+    RECMTL_DATA=… python -m benchmarks.studies.census [--seeds 20] [--test] [--quick] [--out FOLDER]
+
+Group 1: income above 50,000 dollars and never married; group 2: education at college and never married.
+None of the three is an input. Every model gets the same settings to choose from, on valid and with one
+seed of its own; then so many seeds of its best. Without --test those are measured on valid. A run that
+is done is not done again: the command goes on where it was stopped. --quick is group 1 alone, one setting
+and two seeds.
+
+Reference: Ma et al., KDD 2018, which leaves the same columns out.
+"""
+
+import argparse
+import itertools
+import time
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import OneHotEncoder
+
+from benchmarks.studies.results import keep, table
+from recmtl import pipeline
+from recmtl.current import open_prepared
+from recmtl.data.duck import connect
+from recmtl.data.examples import Examples
+from recmtl.data.shards import Shards
+from recmtl.demo import configuration
+from recmtl.experiment import Experiment
+from recmtl.heads.measures import auc
+from recmtl.progress import SILENT
+from recmtl.run import Prepared, Run, evaluate_run, load_scores, train_run
+
+COLLEGE = (
+    "Associates degree-academic program", "Associates degree-occup /vocational",
+    "Bachelors degree(BA AB BS)", "Masters degree(MA MS MEng MEd MSW MBA)",
+    "Prof school degree (MD DDS DVM LLB JD)", "Doctorate degree(PhD EdD)",
+)
+GROUPS = {"group-1": {"income": "rich"}, "group-2": {"education": "college"}}
+MARRIED = "never_married"
+SHARINGS: Mapping[str, Mapping[str, Any]] = {
+    "single": {"kind": "single"},
+    "shared_bottom": {"kind": "shared_bottom"},
+    "l2_constrained": {"kind": "soft_sharing", "distance": "l2"},
+    "cross_stitch": {"kind": "cross_stitch"},
+    "omoe": {"kind": "omoe", "experts": 4},
+    "mmoe": {"kind": "mmoe", "experts": 4},
+    "ple": {"kind": "ple", "experts": 1, "shared_experts": 2},
+}
+HIDDEN = ((64, 32), (128, 64))
+RATES = (5e-4, 1e-3, 2e-3)
+SETTINGS = tuple(itertools.product(HIDDEN, RATES))
+QUICK = (4,)  # of them
+CHOOSING = 1000  # the seed that settings are chosen with
+
+
+def experiment(group: str, setting: tuple[tuple[int, ...], float]) -> Experiment:
+    """configs/census_income.toml with the group's tasks, all models, and a setting to choose from."""
+    hidden, rate = setting
+    file = configuration("census_income")
+    content = tomllib.loads(file.read_text())
+    college = ", ".join(f"'{level}'" for level in COLLEGE)
+    content["labels"]["college"] = f"education in ({college})"
+    tasks = {**GROUPS[group], MARRIED: MARRIED}
+    content["tasks"] = {task: {"label": label} for task, label in tasks.items()}
+    content["models"] = {
+        name: {"sharing": {**sharing, "hidden": hidden}, "loss": dict.fromkeys(tasks, 1.0)}
+        for name, sharing in SHARINGS.items()
+    }
+    content["train"] |= {"learning_rate": rate, "monitor": f"auc_valid/{next(iter(tasks))}"}
+    return Experiment.parse(content, file.absolute().parent)
+
+
+def prepare(group: str, out: Path) -> Prepared:
+    """Examples and shards of a group; they do not depend on a setting."""
+    config, options = experiment(group, SETTINGS[0]), pipeline.Options(track=False)
+    pipeline.ingest(config, out, options)
+    pipeline.encode(config, out, options)
+    return open_prepared(config, out)
+
+
+def trained(group: str, model: str, setting: int, seed: int, out: Path, prepared: Prepared) -> Run:
+    folder = out / "models" / model / f"setting-{setting}" / f"seed-{seed}"
+    run = Run(experiment(group, SETTINGS[setting]), model, seed, folder)
+    train_run(run, prepared, "cpu", lambda epoch: None)
+    return run
+
+
+def aucs(run: Run, prepared: Prepared, part: str) -> dict[str, float]:
+    """Each task's AUC on a part; test rows are scored where that was not done before."""
+    folder = run.folder
+    if part == "test":
+        folder = run.folder.with_name(f"{run.folder.name}-test")
+        if not folder.exists():
+            folder.mkdir()
+            evaluate_run(run, prepared, "cpu", folder, SILENT)
+    shards = Shards.open(prepared.shards / part)
+    tasks = run.experiment.tasks
+    return {t: auc(shards.labels(tasks[t].label), s) for t, s in load_scores(folder, part).items()}
+
+
+def search(group: str, model: str, settings: Sequence[int], out: Path, prepared: Prepared) -> int:
+    """Of these settings the one with the best mean AUC of both tasks on valid."""
+    runs = {i: trained(group, model, i, CHOOSING, out, prepared) for i in settings}
+    found = {i: np.mean(list(aucs(run, prepared, "valid").values())) for i, run in runs.items()}
+    return max(found, key=found.__getitem__)
+
+
+def one_hot(prepared: Prepared, part: str, group: str) -> dict[str, float]:
+    """AUC of a logistic regression a task on the same columns, each value a column of its own."""
+    config, examples = experiment(group, SETTINGS[0]), Examples.open(prepared.examples)
+    columns, labels = list(config.features), [task.label for task in config.tasks.values()]
+    train, measured = (_frame(config, examples, name, [*columns, *labels]) for name in ("train", part))
+    encoder = OneHotEncoder(handle_unknown="ignore", min_frequency=2).fit(train[columns])
+    x, x_measured = encoder.transform(train[columns]), encoder.transform(measured[columns])
+    found = {}
+    for name, task in config.tasks.items():
+        fitted = LogisticRegression(C=0.5, max_iter=300).fit(x, train[task.label])
+        found[name] = auc(measured[task.label].to_numpy(), fitted.decision_function(x_measured))
+    return found
+
+
+def _frame(config: Experiment, examples: Examples, part: str, columns: list[str]) -> pd.DataFrame:
+    with connect() as connection:
+        query = examples.select(config.data.split, part, columns)
+        rows: pa.Table = connection.sql(query).to_arrow_table()
+    labels = {task.label: rows[task.label].to_numpy() for task in config.tasks.values()}
+    return rows.to_pandas().astype(str).assign(**labels)
+
+
+def study(
+    group: str, out: Path, seeds: int, part: str, settings: Sequence[int] = range(len(SETTINGS))
+) -> Iterator[list[str]]:
+    """A line a model: its best and mean AUC of each task, and the setting that it was given."""
+    prepared = prepare(group, out)
+    base = one_hot(prepared, part, group)
+    yield ["logistic regression, one-hot", *(f"{value:.4f}" for value in base.values()), "", ""]
+    for model in SHARINGS:
+        start = time.process_time()
+        setting = search(group, model, settings, out, prepared)
+        runs = [trained(group, model, setting, seed, out, prepared) for seed in range(1, seeds + 1)]
+        found = [aucs(run, prepared, part) for run in runs]
+        values = {task: [of_run[task] for of_run in found] for task in base}
+        hidden, rate = SETTINGS[setting]
+        yield [model, *(f"{max(v):.4f} / {np.mean(v):.4f}" for v in values.values()),
+               f"{list(hidden)}, {rate:g}", f"{time.process_time() - start:.0f}"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=Path("runs/study-census"))
+    parser.add_argument("--test", action="store_true", help="read the test rows")
+    parser.add_argument("--quick", action="store_true", help="to see that it works, and for how long")
+    chosen = parser.parse_args()
+    part = "test" if chosen.test else "valid"
+    seeds, settings = (2, QUICK) if chosen.quick else (chosen.seeds, range(len(SETTINGS)))
+    found = {}
+    for group, own in list(GROUPS.items())[: 1 if chosen.quick else None]:
+        lines = []
+        for line in study(group, chosen.out / group, seeds, part, settings):
+            print(group, *line, sep=" | ", flush=True)
+            lines.append(line)
+        found[group] = lines
+        heads = [f"{task}: best / mean" for task in (*own, MARRIED)]
+        print(table(["model", *heads, "setting", "seconds of the processor"], lines))
+    keep("study_census", {"part": part, "seeds": seeds, **found})
+
+
+if __name__ == "__main__":
+    main()
