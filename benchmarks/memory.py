@@ -1,6 +1,6 @@
 """The memory of each step as logs and tables grow, and a run of 20M rows in 1.5 GiB.
 
-    python benchmarks/memory.py [--w1 FOLDER] [--out FOLDER] [--under COMMAND] [--quick]
+    python benchmarks/memory.py [--w1 FOLDER] [--out FOLDER] [--under COMMAND] [--users N] [--quick]
 
 Makes logs of W1's rows, repeated, in which each user occurs equally often; ingests, encodes, trains
 MMoE on and scores each, every step in a process of its own whose memory is watched. DuckDB may take 250
@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--w1", type=Path, default=PEERS / "w1")
     parser.add_argument("--out", type=Path, default=RUNS / "memory")
     parser.add_argument("--under", default=UNDER)
+    parser.add_argument("--users", type=int, help="of one of the logs: that one alone, which is not kept")
     parser.add_argument("--quick", action="store_true", help="two small logs, to see that it works")
     chosen = parser.parse_args()
     w1, out = chosen.w1.absolute(), chosen.out.absolute()
@@ -76,6 +77,8 @@ def main() -> None:
     found = []
     logs = QUICK if chosen.quick else LOGS
     for times, users in logs:
+        if chosen.users not in (None, users):
+            continue
         log = out / "log"
         rows = make(w1, log, times, users)
         under = chosen.under if times == max(logs)[0] else ""
@@ -83,7 +86,8 @@ def main() -> None:
         steps = measure(log, out / "run", shlex.split(under))
         found.append({"rows": rows, "users": users, "under": under, "steps": steps})
         shutil.rmtree(log)
-        keep("memory", {"logs": found})
+        if chosen.users is None:
+            keep("memory", {"logs": found})
 
 
 if __name__ == "__main__":

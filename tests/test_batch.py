@@ -3,7 +3,7 @@
 import torch
 
 from recmtl.batch import Ragged
-from tests.model.made_up import make_batch
+from recmtl.suite.made_up import make_batch
 
 
 def test_a_copy_with_room_holds_the_same_in_tensors_of_its_own() -> None:

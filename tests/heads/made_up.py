@@ -12,7 +12,7 @@ from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.schema import Task
 from recmtl.seed import seed_everything
-from tests.model.made_up import LAYOUT, make_batch
+from recmtl.suite.made_up import LAYOUT, make_batch
 
 TASKS = {
     "binary": Task(label="click"),

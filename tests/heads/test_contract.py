@@ -21,8 +21,8 @@ from recmtl.learn.tasks import label_space
 from recmtl.model.multitask import MultiTask
 from recmtl.schema import Task
 from recmtl.schema.metrics import METRICS
+from recmtl.suite.made_up import permute
 from tests.heads.made_up import TASKS, batch_of, model_of, objective_of
-from tests.model.made_up import permute
 
 ROWS = 300
 each_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)

@@ -17,7 +17,7 @@ from recmtl.learn.losses import task_loss
 from recmtl.learn.tasks import label_space, statistics
 from recmtl.schema import Task
 from recmtl.schema.losses import ZLPR, CrossEntropy, Focal, LossConfig
-from tests.model.made_up import make_batch
+from recmtl.suite.made_up import make_batch
 
 NULL = math.nan
 NAMES = ("a", "b", "c")

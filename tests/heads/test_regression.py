@@ -16,7 +16,7 @@ from recmtl.learn.losses import task_loss
 from recmtl.learn.tasks import statistics
 from recmtl.schema import Task
 from recmtl.schema.losses import AbsoluteError, Huber, LossConfig, SquaredError
-from tests.model.made_up import make_batch
+from recmtl.suite.made_up import make_batch
 
 NULL = math.nan
 BOTH = Task(label=("a", "b"), type="regression")

@@ -22,7 +22,7 @@ from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.schema.weighting import WeightingConfig
 from recmtl.seed import seed_everything
-from tests.model.made_up import LAYOUT, TASKS, make_batch
+from recmtl.suite.made_up import LAYOUT, TASKS, make_batch
 
 
 class Made:

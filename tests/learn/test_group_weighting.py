@@ -18,8 +18,8 @@ from recmtl.learn.group import ALONE, Group, join
 from recmtl.schema.freeze import Freeze
 from recmtl.schema.weighting import FAMO, MGDA, GradNorm, PCGrad
 from recmtl.seed import seed_everything
+from recmtl.suite.made_up import permute
 from tests.learn.test_fit import Made, keep, setup
-from tests.model.made_up import permute
 
 LOSS = {"ctr": 1.0, "ctcvr": 2.0, "minutes": 1.0}
 CASES: dict[str, dict[str, Any]] = {

@@ -25,7 +25,7 @@ from recmtl.schema.losses import (
     LossConfig,
     SquaredError,
 )
-from tests.model.made_up import make_batch
+from recmtl.suite.made_up import make_batch
 
 KNOWN = TaskStatistics(rows=100, share=1.0, mean=0.02, std=2.5)
 LOGITS = np.array([-200.0, -17.0, -1.3, -1e-3, 0.0, 0.4, 2.0, 30.0, 200.0])

@@ -12,7 +12,7 @@ from recmtl.errors import RecmtlError
 from recmtl.learn.losses import task_loss
 from recmtl.learn.tasks import TaskStatistics, label_space, statistics
 from recmtl.schema import Task
-from tests.model.made_up import make_batch
+from recmtl.suite.made_up import make_batch
 
 NULL = float("nan")
 CVR = Task(label="converted", given="click")

@@ -18,8 +18,8 @@ from recmtl.model.multitask import MultiTask, build_model
 from recmtl.schema.freeze import Freeze
 from recmtl.schema.weighting import FAMO, MGDA, GradNorm, Uncertainty, WeightingConfig
 from recmtl.seed import seed_everything
+from recmtl.suite.made_up import LAYOUT, TASKS
 from tests.learn.test_fit import keep, setup
-from tests.model.made_up import LAYOUT, TASKS
 
 LOSS = {"ctr": 1.0, "ctcvr": 1.0, "minutes": 1.0}
 DECAYING = {"weight_decay": 0.1, "table_l2": 0.1, "learning_rate": 0.01}

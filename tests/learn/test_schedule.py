@@ -11,8 +11,8 @@ from recmtl.learn import TrainConfig
 from recmtl.learn.fit import fit
 from recmtl.learn.optim import build_optimizers, paced
 from recmtl.learn.schedule import Constant, Cosine, Schedule, Steps
+from recmtl.suite.made_up import make_batch
 from tests.learn.test_fit import keep, setup
-from tests.model.made_up import make_batch
 
 EACH, EPOCHS, WARM = 5, 4, 6  # steps of an epoch, epochs, steps of warm-up
 

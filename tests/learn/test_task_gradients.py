@@ -13,7 +13,7 @@ from recmtl.learn.tasks import TaskStatistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.seed import seed_everything
-from tests.model.made_up import LAYOUT, TASKS, make_batch
+from recmtl.suite.made_up import LAYOUT, TASKS, make_batch
 
 LOSS = {"ctr": 1.0, "ctcvr": 2.0, "minutes": 0.5}
 FACTORS = [0.7, -0.2, 1.6]

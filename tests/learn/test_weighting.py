@@ -31,8 +31,8 @@ from recmtl.schema.weighting import (
     UPGrad,
     WeightingConfig,
 )
+from recmtl.suite.made_up import TASKS
 from tests.learn.test_fit import keep, setup
-from tests.model.made_up import TASKS
 
 LOSS = {"ctr": 1.0, "minutes": 3.0}
 NAMES = list(LOSS)

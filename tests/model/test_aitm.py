@@ -9,8 +9,8 @@ import torch
 from recmtl.model.relation import AITM
 from recmtl.schema import Task
 from recmtl.schema.losses import CrossEntropy
+from recmtl.suite.made_up import TASKS, make_batch
 from tests.model.by_hand import ROWS, Array, Weights, drawn, embedded, relu, sigmoid, softmax
-from tests.model.made_up import TASKS, make_batch
 
 CHAIN = ("ctr", "cart", "ctcvr")
 BATCH = replace(make_batch(ROWS), weight=torch.tensor([1.0, 2.0, 0.5, 0.0, 3.0], dtype=torch.float64))

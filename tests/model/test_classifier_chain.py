@@ -9,8 +9,8 @@ from recmtl.batch import Batch
 from recmtl.model.relation import ClassifierChain
 from recmtl.schema import Task
 from recmtl.schema.losses import CrossEntropy
+from recmtl.suite.made_up import make_batch
 from tests.model.by_hand import ROWS, Array, drawn, embedded, sigmoid
-from tests.model.made_up import make_batch
 
 TASKS = {name: Task(label=f"has_{name}") for name in ("ctr", "cart", "ctcvr")}
 NULL = float("nan")

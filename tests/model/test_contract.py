@@ -16,7 +16,7 @@ from recmtl.plugins import classes_of as classes
 from recmtl.schema import Task
 from recmtl.suite import checks
 from recmtl.suite.checks import LOSSES, kinds
-from tests.model.made_up import LAYOUT, TASKS, make_batch
+from recmtl.suite.made_up import LAYOUT, TASKS, make_batch
 
 
 def config(sharing: str, relation: str, loss: str, interaction: str = "none") -> ModelConfig:

@@ -24,7 +24,7 @@ from recmtl.model.sharing import Sharing
 from recmtl.model.sharing.module import SharingModule
 from recmtl.schema import Task
 from recmtl.suite.checks import made, settings
-from tests.model.made_up import LAYOUT, TASKS, make_batch
+from recmtl.suite.made_up import LAYOUT, TASKS, make_batch
 from tests.model.test_contract import LEGAL, MEETING, classes, kinds, model_for
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -14,8 +14,8 @@ from recmtl.model.relation import ESCM2
 from recmtl.model.relation.module import RelationModule
 from recmtl.schema import Task
 from recmtl.schema.losses import CrossEntropy, Focal, LossConfig
+from recmtl.suite.made_up import TASKS, make_batch
 from tests.model.by_hand import ROWS, Array, Weights, drawn, embedded, network, sigmoid
-from tests.model.made_up import TASKS, make_batch
 
 NULL = float("nan")
 CLICK = np.array([1.0, 0.0, 1.0, 0.0, 1.0])

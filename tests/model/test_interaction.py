@@ -13,8 +13,8 @@ from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.interaction import FM, DCNv2, NoInteraction
 from recmtl.model.interaction.module import InteractionModule
 from recmtl.model.multitask import MultiTask, build_model
+from recmtl.suite.made_up import LAYOUT, TASKS, make_batch
 from tests.model.by_hand import Array, Weights, drawn, embedded, gradients_are_right
-from tests.model.made_up import LAYOUT, TASKS, make_batch
 
 VIEWS = ("ctr", "cvr", "all tasks")
 COLUMNS = Columns({"item": slice(0, 2), "user": slice(2, 4), "tags": slice(4, 6)})

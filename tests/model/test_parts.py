@@ -22,7 +22,7 @@ from recmtl.model.relation.module import RelationModule
 from recmtl.model.sharing import MMoE, Sharing
 from recmtl.model.sharing.module import SharingModule
 from recmtl.model.sharing.options import SharingConfig, Tables
-from tests.model.made_up import LAYOUT, TASKS, make_batch
+from recmtl.suite.made_up import LAYOUT, TASKS, make_batch
 
 LOSS = {"ctr": 1.0, "cvr": 1.0}
 

@@ -21,8 +21,8 @@ from recmtl.learn.tasks import statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.model.pooling import TargetAttention, refusal
+from recmtl.suite.made_up import LAYOUT, TASKS, make_batch, permute
 from tests.model.by_hand import Array, Weights, drawn, network, softmax
-from tests.model.made_up import LAYOUT, TASKS, make_batch, permute
 
 LOSS = {"ctr": 1.0, "cvr": 1.0}
 POOLING = {"history": {"target": "item"}, "tags": {"target": "place", "softmax": True}}

@@ -14,7 +14,7 @@ from recmtl.model.relation import Product
 from recmtl.model.relation.derived import derivable, derive
 from recmtl.model.relation.product import product_logit
 from recmtl.schema import Task
-from tests.model.made_up import LAYOUT, TASKS, make_batch
+from recmtl.suite.made_up import LAYOUT, TASKS, make_batch
 
 
 def test_joint_probability_is_the_product() -> None:

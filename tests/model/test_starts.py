@@ -13,7 +13,7 @@ from recmtl.learn.step import Objective, make_step, parameters
 from recmtl.learn.tasks import statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
-from tests.model.made_up import LAYOUT, TASKS, make_batch
+from recmtl.suite.made_up import LAYOUT, TASKS, make_batch
 
 LOSS = {"ctr": 1.0, "cvr": 1.0}
 ROWS, GIVEN = torch.tensor([5, 13, 3]), torch.arange(12.0).view(3, 4)  # of items and users
