@@ -41,7 +41,10 @@ class Domain:
         if most < 0:
             negative: np.ndarray = (label < 0) & self.positive
             return negative
-        wrong: np.ndarray = ~np.isnan(label) & ((label % 1 != 0) | (label < 0) | (label > most))
+        # All rows of a log come by here, and % of floats would take ten times as long.
+        wrong: np.ndarray = np.trunc(label) != label
+        wrong |= (label < 0) | (label > most)
+        wrong &= ~np.isnan(label)
         return wrong
 
 
