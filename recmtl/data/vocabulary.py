@@ -1,4 +1,4 @@
-"""A feature's values on train, counted in SQL; then values in, rows of its embedding table out.
+"""A feature's values on train; then values in, rows of its embedding table out.
 
 The table has value, row, count, first_day and last_day. Rows 0, 1 and 2 are padding, null and
 unknown; then come the values, the most frequent first. A value too rare to have a row is kept with

@@ -7,23 +7,16 @@ import numpy as np
 
 from recmtl.heads.head import Domain, Head, Numbers, Start
 from recmtl.heads.measures import CLIP, Weighted, auc, weighted_mean
-from recmtl.schema import Task
 
 RARE = 1e-6  # the share that a class is given which train lacks
 
 
-class Multiclass(Head):
-    """Raw output: logits (N, K); its score: their softmax (N, K), classes in the order of `classes`."""
+class OfClasses(Head):
+    """What its score is of: a probability of each class (N, K), in the order of `classes`."""
 
-    headline = "logloss"
     says = "Probability of each class of"
     formula = "P({})"
     wanted = "two classes or more"
-
-    @property
-    def beside(self) -> tuple[str, ...]:
-        """Top k where there are more than k classes."""
-        return ("accuracy", *(f"top{k}" for k in (3, 5) if k < self.task.class_count), "auc")
 
     @property
     def columns(self) -> int:
@@ -31,14 +24,26 @@ class Multiclass(Head):
 
     @property
     def domain(self) -> Domain:
-        return domain_of(self.task)
+        listed = self.task.classes if isinstance(self.task.classes, tuple) else ()
+        return Domain(classes=self.task.class_count, values=listed)
 
     def counted(self, target: np.ndarray) -> np.ndarray:
-        """One-hot (N, K): the mean is the prior of each class."""
-        return one_hot(target, self.columns)
+        """One-hot (N, K) float64: the mean is the prior of each class."""
+        return np.asarray(target[:, None] == np.arange(self.columns), dtype=np.float64)
 
     def nothing(self, mean: Numbers, std: Numbers) -> str | None:
-        return only_class(mean)
+        return f"only class {mean.index(1.0)}" if isinstance(mean, tuple) and 1.0 in mean else None
+
+
+class Multiclass(OfClasses):
+    """Raw output: logits (N, K); its score: their softmax."""
+
+    headline = "logloss"
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Top k where there are more than k classes."""
+        return ("accuracy", *(f"top{k}" for k in (3, 5) if k < self.task.class_count), "auc")
 
     def start(self, mean: Numbers = 0.5, std: Numbers = 1.0) -> Start:
         """The logarithm of each class's prior."""
@@ -54,22 +59,6 @@ class Multiclass(Head):
 
     def drawn(self, label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:
         return weighted_mean(class_logloss(label, score), code)
-
-
-def domain_of(task: Task) -> Domain:
-    """The classes of a task's label."""
-    listed = task.classes if isinstance(task.classes, tuple) else ()
-    return Domain(classes=task.class_count, values=listed)
-
-
-def one_hot(label: np.ndarray, classes: int) -> np.ndarray:
-    """(N,) numbers of classes → (N, K) float64."""
-    return np.asarray(label[:, None] == np.arange(classes), dtype=np.float64)
-
-
-def only_class(priors: Numbers) -> str | None:
-    """What is said of a train part whose rows are all of one class."""
-    return f"only class {priors.index(1.0)}" if isinstance(priors, tuple) and 1.0 in priors else None
 
 
 def log_priors(priors: tuple[float, ...]) -> tuple[float, ...]:

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from recmtl.heads.head import Domain, Head, Numbers, Start
+from recmtl.heads.head import Numbers, Start
 from recmtl.heads.measures import Weighted, weighted_mean
-from recmtl.heads.multiclass import class_logloss, domain_of, one_hot, only_class
+from recmtl.heads.multiclass import OfClasses, class_logloss
 
 RAREST = 1e-3  # the share that a class is given at least where thresholds start
 
 
-class Ordinal(Head):
+class Ordinal(OfClasses):
     """Raw output: logits of P(y > k), (N, K − 1), z − θ_k of one z and thresholds θ_0 < θ_1 < …
 
     Its score are the probabilities (N, K) of the classes, in their order.
@@ -23,23 +23,6 @@ class Ordinal(Head):
 
     headline = "mae"
     beside = ("accuracy", "kappa", "logloss")
-    says = "Probability of each class of"
-    formula = "P({})"
-    wanted = "two classes or more"
-
-    @property
-    def columns(self) -> int:
-        return self.task.class_count
-
-    @property
-    def domain(self) -> Domain:
-        return domain_of(self.task)
-
-    def counted(self, target: np.ndarray) -> np.ndarray:
-        return one_hot(target, self.columns)
-
-    def nothing(self, mean: Numbers, std: Numbers) -> str | None:
-        return only_class(mean)
 
     def start(self, mean: Numbers = 0.5, std: Numbers = 1.0) -> Start:
         """Thresholds at which z = 0 gives each class its share of train."""

@@ -31,7 +31,10 @@ CASES = [
     *WALK, *((s, "independent", "all_rows", i) for s in kinds(Sharing) for i in MEETING),
     *(("mmoe", r, LEGAL[r][0], i) for r in kinds(Relation) for i in MEETING),
 ]
-every_case = pytest.mark.parametrize(("sharing", "relation", "loss", "interaction"), CASES)
+PAIRS = [(s, r, name, i) for s, r, name, i in CASES if s == "mmoe" or name == LEGAL[r][0]]
+every_case = pytest.mark.parametrize(("sharing", "relation", "loss", "interaction"), [
+    pytest.param(*case, marks=() if case in PAIRS else pytest.mark.slow) for case in CASES
+])
 
 
 def model_for(
