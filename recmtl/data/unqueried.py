@@ -56,9 +56,11 @@ def read(
 
 def _tables(file: str, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
     try:
-        coded = _coded(pq.read_metadata(file))
+        footer = pq.read_metadata(file)
         # To buffer ahead would be to hold what was read until the file's end.
-        with pq.ParquetFile(file, memory_map=True, pre_buffer=False, read_dictionary=coded) as parquet:
+        with pq.ParquetFile(
+            file, metadata=footer, memory_map=True, pre_buffer=False, read_dictionary=_coded(footer)
+        ) as parquet:
             for batch in parquet.iter_batches(rows, columns=names):
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowException) as error:
