@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recmtl.learn.optim import AdamW
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.weighting.weigher import Weigher
 from recmtl.schema.weighting import GradNorm, Place
@@ -82,8 +83,7 @@ class EqualNorms(Weigher):
         return {"weighting.norms": apart.abs().sum()}
 
     def optimizers(self, config: TrainConfig) -> list[torch.optim.Optimizer]:
-        own = self.weights
-        return [torch.optim.Adam([own], self._options.learning_rate, fused=True, capturable=own.is_cuda)]
+        return [AdamW([self.weights], self._options.learning_rate, weight_decay=0.0)]  # plain Adam
 
     def _scaled(self) -> Tensor:
         positive = self.weights.detach().clamp(min=1e-6)
