@@ -25,7 +25,7 @@ from recmtl.data.duck import connect
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import Examples
 from recmtl.data.shards import write_shards
-from recmtl.data.storage.blocks import BLOCK_ROWS
+from recmtl.data.unqueried import BLOCK_ROWS
 from recmtl.experiment import Experiment
 
 HERE = Path(__file__).parent

@@ -17,6 +17,7 @@ from recmtl.data.split import CUT, hashes, limits_of, parts_of_files, threshold
 from recmtl.errors import RecmtlError
 from recmtl.schema import FilesSplit, HashSplit, Split, TimeSplit
 
+BLOCK_ROWS = 1 << 16  # of a table, wherever examples are read
 NONE = -1  # the code of a row that falls in no part; of others it is the place in PARTS
 _CODES = {"PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE"}
 _IDS = ("BIGINT", "INTEGER", "VARCHAR")  # whose text is the same for everyone
@@ -35,7 +36,7 @@ def needs_no_sql(examples: Examples, split: Split, columns: Sequence[str]) -> bo
 
 
 def read(
-    examples: Examples, split: Split, columns: Sequence[str], rows: int
+    examples: Examples, split: Split, columns: Sequence[str], rows: int = BLOCK_ROWS
 ) -> Iterator[tuple[date | None, pa.Table]]:
     """The rows of all parts in the order day, file, row, at most `rows` a table, and those of none.
 

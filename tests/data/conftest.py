@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recmtl.data import native
 from recmtl.data.examples import Examples
 from recmtl.data.ingest import ingest
 from recmtl.data.rates.write import write_rates
@@ -49,3 +50,10 @@ def ingested(tmp_path: Path) -> Callable[..., Ingested]:
 def ingested_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ingested]:
     """The same for fixtures that live as long as their module."""
     return partial(make, tmp_path_factory.mktemp("logs"))
+
+
+@pytest.fixture
+def compiler() -> None:
+    """What tests of the loops in C++ need."""
+    if not native.compiled():
+        pytest.skip("needs a C++ compiler with OpenMP")

@@ -37,10 +37,7 @@ SPLITS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _needs_a_compiler() -> None:
-    if not native.compiled():
-        pytest.skip("needs a C++ compiler with OpenMP")
+pytestmark = pytest.mark.usefixtures("compiler")
 
 
 def frame() -> pa.Table:

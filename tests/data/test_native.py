@@ -29,10 +29,7 @@ FEATURES: dict[str, Any] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _needs_a_compiler() -> None:
-    if not native.compiled():
-        pytest.skip("needs a C++ compiler with OpenMP")
+pytestmark = pytest.mark.usefixtures("compiler")
 
 
 def both(monkeypatch: pytest.MonkeyPatch, call: Callable[[], Any]) -> tuple[Any, Any]:

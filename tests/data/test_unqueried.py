@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recmtl.data import native
 from recmtl.data.duck import connect
 from recmtl.data.examples import PART, Examples
 from recmtl.data.ingest import ingest
@@ -73,10 +72,12 @@ def whole(tables: Iterator[pa.Table]) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("name", SPLITS)
-def test_rows_and_parts_are_those_of_sql(name: str, examples: Examples) -> None:
+def test_rows_and_parts_are_those_of_sql(
+    name: str, examples: Examples, request: pytest.FixtureRequest
+) -> None:
     split = split_of(name)
-    if not native.compiled() and hashes(split):
-        pytest.skip("needs a C++ compiler with OpenMP")
+    if hashes(split):
+        request.getfixturevalue("compiler")
     assert needs_no_sql(examples, split, COLUMNS)
     with closing(connect()) as db:
         batches = db.sql(examples.select_parts(split, COLUMNS)).to_arrow_reader(700)

@@ -25,7 +25,6 @@ from recmtl.progress import Progress
 from recmtl.schema import Feature, Numeric, Problem
 from recmtl.schema.features import inputs_of, is_embedded, is_list
 
-ROWS = 1 << 16  # of a block
 UNDATED = -(2**31)  # the day of rows without one
 
 
@@ -54,7 +53,7 @@ def count(
     counting = _Counting(plain, columns, held)
     total = sum(day["rows"] for day in examples.manifest["days"].values())
     with (
-        closing(prefetched(read(examples, split, list(columns), ROWS), 1)) as blocks,
+        closing(prefetched(read(examples, split, list(columns)), 1)) as blocks,
         progress.track(total, "count") as advance,
     ):
         for day, table in blocks:

@@ -13,10 +13,10 @@ from recmtl.data.examples import PART, Examples
 from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rare import RareIds
 from recmtl.data.storage.rowfiles import Rows
-from recmtl.data.unqueried import needs_no_sql, read
+from recmtl.data.unqueried import BLOCK_ROWS, needs_no_sql, read
 from recmtl.schema import Problem
 
-BLOCK_ROWS, AHEAD = 1 << 16, 1  # rows of a block; blocks read while another is encoded
+AHEAD = 1  # blocks read while another is encoded
 ORIGIN, WEIGHT = ("_file", "_row"), "_weight"
 
 
