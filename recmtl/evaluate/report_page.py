@@ -1,11 +1,11 @@
 """A sweep in, the HTML of its report out: the winner, each task, curves, calibration, gates, models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recmtl.evaluate.comparison import BEST, TIED, WORSE, Row
 from recmtl.evaluate.gates import gate_heat_map, gate_table
-from recmtl.evaluate.sweep import Sweep
+from recmtl.evaluate.sweep import RunHistory, Sweep
 from recmtl.heads import head_of
 from recmtl.learn.metrics import Part
 from recmtl.page import Cell, Page, Tone, intervals, lines
@@ -163,7 +163,7 @@ def _range(low: float | None, high: float | None, signed: bool = False) -> str |
 
 
 def _curves(page: Page, sweep: Sweep) -> None:
-    first = {h.model: h for h in reversed(sweep.histories)}
+    first = _first(sweep)
     panels = {}
     for name, task in sweep.tasks.items():
         headline = head_of(task).headline
@@ -201,15 +201,15 @@ def _calibration(page: Page, sweep: Sweep, found: Sequence[Mapping[str, Any]]) -
 
 
 def _gates(page: Page, sweep: Sweep) -> None:
-    first = {h.model: h for h in reversed(sweep.histories) if h.gates.get(sweep.reported)}
+    first = _first(sweep, lambda history: history.gates.get(sweep.reported))
     if not first:
         return
     page.heading("Gates")
     page.text("How much of each task's view comes from each expert: mean ± standard deviation over "
               "rows. Entropy is a part of its largest value, 1 where all experts count alike.")
-    for model in (m for m in sweep.models if m in first):
-        gates = first[model].gates[sweep.reported]
-        page.figure(gate_heat_map(gates, f"{model}, seed {first[model].seed}, {sweep.reported}"))
+    for model, history in first.items():
+        gates = history.gates[sweep.reported]
+        page.figure(gate_heat_map(gates, f"{model}, seed {history.seed}, {sweep.reported}"))
         table = gate_table(gates)
         page.table(list(table[0]), [
             [f"{v:.3f}" if isinstance(v, float) else v for v in line.values()] for line in table
@@ -217,11 +217,19 @@ def _gates(page: Page, sweep: Sweep) -> None:
 
 
 def _drawings(page: Page, sweep: Sweep) -> None:
-    first = {h.model: h.drawing for h in reversed(sweep.histories) if h.drawing is not None}
+    first = _first(sweep, lambda history: history.drawing)
     if not first:
         return
     page.heading("Models")
     page.text("What leads to each task, with sizes and parameters: from features to tables, networks, "
               "gates and towers.")
-    for model in (m for m in sweep.models if m in first):
-        page.drawing(first[model], f"{model}: from features to tasks")
+    for model, history in first.items():
+        page.drawing(history.drawing or "", f"{model}: from features to tasks")
+
+
+def _first(
+    sweep: Sweep, given: Callable[[RunHistory], object] = lambda history: True
+) -> dict[str, RunHistory]:
+    """Each model's first run that has what is asked for, in the order of models."""
+    first = {h.model: h for h in reversed(sweep.histories) if given(h)}
+    return {model: first[model] for model in sweep.models if model in first}
