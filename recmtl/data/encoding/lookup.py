@@ -1,6 +1,6 @@
 """What a feature's columns are turned into before the look-up: ids, list elements, or one crossed id.
 
-The same feature is read twice: in SQL where vocabularies are counted, in Arrow where rows are encoded.
+A feature is read twice: in Arrow where rows are counted and encoded, in SQL where that has to count.
 """
 
 from collections.abc import Mapping
