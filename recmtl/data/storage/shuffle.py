@@ -7,7 +7,7 @@ the rows would take more memory than they may, and come out the same.
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +91,11 @@ def _on_disk(drawn: Iterable[Drawn], count: int, scratch: Path) -> Iterator[Rows
 
 
 def _write(rows: Rows, order: np.ndarray, out: Appender) -> None:
-    """Append the rows in this order, a piece while the next one is gathered."""
+    """Append the rows in this order: a piece while the next two are gathered, each by a thread."""
     pieces = np.split(order, range(PIECE_ROWS, len(order), PIECE_ROWS))
-    with closing(prefetched((rows.take(places) for places in pieces), 1)) as taken:
-        for piece in taken:
+    with (
+        closing(prefetched((rows.take(places) for places in pieces[::2]), 1)) as even,
+        closing(prefetched((rows.take(places) for places in pieces[1::2]), 1)) as odd,
+    ):
+        for piece in filter(None, chain.from_iterable(zip_longest(even, odd))):
             out.append(piece)
