@@ -72,10 +72,14 @@ def of_parts(config: ModelConfig) -> Callable[[], Made]:
     return make
 
 
-BALANCED = [{"kind": kind, "balance": 0.1, "temperature": 2.0} for kind in ("mmoe", "cgc")]
+WITH_OPTIONS: list[dict[str, Any]] = [
+    *({"kind": kind, "balance": 0.1, "temperature": 2.0} for kind in ("mmoe", "cgc")),
+    {"kind": "pepnet", "domain": ["item"], "prior": ["user", "age"]},
+    {"kind": "soft_sharing", "distance": "trace_norm"},
+]
 CASES = [
     config
-    for sharings, relations in ((None, [ALONE_EACH]), ([PLAIN], None), (BALANCED, [ALONE_EACH]))
+    for sharings, relations in ((None, [ALONE_EACH]), ([PLAIN], None), (WITH_OPTIONS, [ALONE_EACH]))
     for config in checks.cases(sharings, relations)
 ]
 

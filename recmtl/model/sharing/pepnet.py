@@ -25,12 +25,17 @@ class PersonalisedNetworks(SharingModule):
     Personalized Prior Information, KDD 2023, section 3.
     """
 
+    of_domain: Tensor
+    of_prior: Tensor
+
     def __init__(
         self, columns: Columns, tasks: Sequence[str], names: tuple[Sequence[str], Sequence[str]],
         gate_hidden: int, options: SharingConfig,
     ) -> None:
         super().__init__()
         self.domain, self.prior = (columns.of(part) for part in names)
+        self.register_buffer("of_domain", torch.tensor(self.domain, dtype=torch.long), persistent=False)
+        self.register_buffer("of_prior", torch.tensor(self.prior, dtype=torch.long), persistent=False)
         width = columns.width
         self.embedding_gate = GateUnit(len(self.domain) + width, gate_hidden, width)
         self.networks = nn.ModuleDict({task: MLP(width, options.hidden) for task in tasks})
@@ -40,8 +45,9 @@ class PersonalisedNetworks(SharingModule):
 
     def forward(self, embedded: Embedded) -> Shared:
         whole = shared_view(embedded)
-        x = whole * self.embedding_gate(torch.cat([whole[:, self.domain], whole.detach()], dim=1))
-        known = torch.cat([whole[:, self.prior], x.detach()], dim=1)
+        domain, prior = (whole.index_select(1, places) for places in (self.of_domain, self.of_prior))
+        x = whole * self.embedding_gate(torch.cat([domain, whole.detach()], dim=1))
+        known = torch.cat([prior, x.detach()], dim=1)
         h = x.repeat(1, len(self.networks))
         layers = zip(*(network.layers for network in self.networks.values()), strict=True)
         for gate, layer in zip(self.gates, layers, strict=True):
