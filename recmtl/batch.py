@@ -80,6 +80,7 @@ class Batch:
     weight: "Tensor"  # (B,) float32
     origin: "Tensor"  # (B, 2) source file and row in it
     whole: int | None = None  # rows of the batch that this is one process's part of
+    together: "Tensor | None" = None  # (B,) int64: rows of one user or request have one number, in a row
 
     def __len__(self) -> int:
         return self.rows.shape[0]
@@ -114,6 +115,8 @@ class Batch:
     def tensors(self) -> Iterator["Tensor"]:
         """Every tensor, in an order that is the same for batches of one layout."""
         yield from (self.rows, self.dense, self.weight, self.origin, *self.labels.values())
+        if self.together is not None:
+            yield self.together
         for ragged in self.lists.values():
             yield from (ragged.values, ragged.offsets)
 
@@ -124,6 +127,7 @@ class Batch:
             origin=change(self.origin),
             labels={name: change(label) for name, label in self.labels.items()},
             lists={n: Ragged(change(r.values), change(r.offsets)) for n, r in self.lists.items()},
+            together=None if self.together is None else change(self.together),
         )
 
 

@@ -193,7 +193,7 @@ class _Training:
         parts = Parts(
             Loader(train, settings.batch_size, seed=run.seed, device=self.device, part=share),
             Loader(valid, run.evaluated, device=self.device, part=share),
-            _labels(valid), group,
+            _labels(valid), group, valid.together,
         )
         for epoch in fit(model, parts, objective, settings, self._keep(), progress):
             listen(epoch)

@@ -69,6 +69,7 @@ class Head(ABC):
     says: ClassVar[str] = "Expected"  # what its score is of its label
     formula: ClassVar[str] = "E[{}]"  # the same in signs
     calibrated: ClassVar[bool] = False  # whether its score is the probability that its label is 1
+    within: ClassVar[tuple[str, ...]] = ()  # metrics of the order within users or requests
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -137,6 +138,12 @@ class Head(ABC):
 
         What the rows do not define is absent, never NaN.
         """
+
+    def measure_within(
+        self, label: np.ndarray, score: np.ndarray, together: np.ndarray
+    ) -> dict[str, float]:
+        """Those of `within` on the same rows, `together` (N,) being the number of each one's request."""
+        return {}
 
     @abstractmethod
     def drawn(self, label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:

@@ -11,6 +11,7 @@ from recmtl.batch import Batch, Output
 from recmtl.kernels import engine
 from recmtl.learn.group import Group
 from recmtl.learn.losses import task_loss
+from recmtl.learn.ranking import ranking_loss
 from recmtl.learn.resting import NOTHING, Resting, stopped
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.task_gradients import TaskGradients
@@ -18,10 +19,10 @@ from recmtl.learn.tasks import TaskStatistics
 from recmtl.learn.weighting import Weigher, build_weigher
 from recmtl.schema import Task
 from recmtl.schema.freeze import Freeze
-from recmtl.schema.losses import LossConfig, loss_of
+from recmtl.schema.losses import LossConfig, Ranking, loss_of
 from recmtl.schema.weighting import WeightingConfig
 
-Losses = dict[str, Tensor]  # name → scalar, of a task or a penalty
+Losses = dict[str, Tensor]  # name → scalar, of a task, its ranking or a penalty
 Trained = tuple[list[nn.Parameter], list[nn.Parameter], int]  # as `parameters` gives them
 ROOM = 1.25  # lists of one batch are longer than those of another
 WARM = 3  # steps before one is recorded: they make the optimizers' state and the libraries' handles
@@ -41,6 +42,11 @@ class Objective:
     def options(self) -> Mapping[str, LossConfig]:
         """Each weighted task's loss."""
         return {name: loss_of(self.tasks[name], given) for name, given in self.loss.items()}
+
+    @cached_property
+    def rankings(self) -> Mapping[str, Ranking]:
+        """Those of the tasks whose loss has one."""
+        return {name: loss.ranking for name, loss in self.options.items() if loss.ranking}
 
     @cached_property
     def weigher(self) -> Weigher:
@@ -66,18 +72,31 @@ class Objective:
 
     def weighted(self, losses: Mapping[str, Tensor]) -> list[Tensor]:
         """weight · loss of every weighted task, by the weight of the file; 0 for one that has stopped."""
-        return [losses[name].new_zeros(()) if name in self.stopped else options.weight * losses[name]
+        whole = self._with_rankings(losses)
+        return [whole[name].new_zeros(()) if name in self.stopped else options.weight * whole[name]
                 for name, options in self.options.items()]
 
     def losses(self, output: Output, batch: Batch) -> Losses:
-        """The unweighted loss of every weighted task, scalars."""
-        return {
+        """The unweighted loss of every weighted task, and the rankings beside them; scalars."""
+        losses = {
             name: task_loss(
                 self.tasks[name], output.raw[name], batch, self.statistics[name], options,
                 output.weights.get(name),
             )
             for name, options in self.options.items()
         }
+        for name, options in self.rankings.items():
+            losses[_ranking(name)] = ranking_loss(
+                self.tasks[name], output.raw[name], batch, self.statistics[name], options
+            )
+        return losses
+
+    def _with_rankings(self, losses: Mapping[str, Tensor]) -> Losses:
+        """The same, each ranking by its weight in the loss of its task."""
+        whole = dict(losses)
+        for name, options in self.rankings.items():
+            whole[name] = whole[name] + options.weight * whole.pop(_ranking(name))
+        return whole
 
     def weigh(
         self, losses: Mapping[str, Tensor], views: Sequence[Tensor], group: Group, trained: Trained
@@ -99,8 +118,8 @@ class Objective:
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Σ weight · loss, a scalar; a penalty's weight is 1."""
-        weights = self.weights()
-        learned = {name: loss for name, loss in losses.items() if name not in self.stopped}
+        weights, whole = self.weights(), self._with_rankings(losses)
+        learned = {name: loss for name, loss in whole.items() if name not in self.stopped}
         return torch.stack([weights.get(name, 1.0) * loss for name, loss in learned.items()]).sum()
 
     def backward(
@@ -110,7 +129,8 @@ class Objective:
         if gradients is None:
             self.total(losses).backward()  # type: ignore[no-untyped-call]
             return
-        penalties = [loss for name, loss in losses.items() if name not in self.options]
+        whole = self._with_rankings(losses)
+        penalties = [loss for name, loss in whole.items() if name not in self.options]
         gradients.backward(list(self.weigher.factors().values()), penalties, group)
 
 
@@ -159,7 +179,13 @@ def make_step(
 def _alike(objective: Objective, config: TrainConfig, group: Group) -> bool:
     """Whether all steps are the same kernels: one that is recorded has its learning rates in it."""
     changing = (config.schedule, config.task_patience, objective.freeze, objective.weigher.reads)
-    return group.size == 1 and all(given is None for given in changing)
+    # How many pairs a batch has is looked at on the host.
+    return group.size == 1 and not objective.rankings and all(given is None for given in changing)
+
+
+def _ranking(task: str) -> str:
+    """The name of its term among losses: no task's has a dot."""
+    return f"ranking.{task}"
 
 
 class Recorded:

@@ -17,6 +17,30 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class Ranking(Config):
+    """A term beside a task's loss: the order of rows within a user or request.
+
+    Over pairs of its rows (RankNet, Burges et al., ICML 2005), or all of them at once (ListNet, Cao et
+    al., ICML 2007). Which rows those are, `data.together` says.
+    """
+
+    ranks: ClassVar[Mapping[str, tuple[TaskType, ...]]] = {
+        "pairwise": ("binary", "regression", "watch_time"), "listwise": ("binary",),
+    }
+
+    kind: Literal["pairwise", "listwise"]
+    weight: PositiveFloat = Field(default=1.0, description="of this term beside the task's loss")
+
+    def refusal(self, name: str, task: Task) -> str | None:
+        """Why it does not rank the rows of the task of this name, or None."""
+        types = self.ranks[self.kind]
+        if task.type not in types:
+            return f"ranking: {self.kind!r} is for {' and '.join(types)} tasks, {name!r} is {task.type}"
+        if not isinstance(task.label, str):
+            return f"ranking: rows are in the order of one label, {name!r} has {len(task.label)}"
+        return None
+
+
 class LossConfig(Config):
     """What all losses have: a weight in the sum over tasks, and the type of task that they are for."""
 
@@ -24,11 +48,15 @@ class LossConfig(Config):
     type: ClassVar[TaskType] = "binary"
     also: ClassVar[tuple[TaskType, ...]] = ()  # further types
     weight: float = Field(default=1.0, description="of this task's loss in the sum over tasks")
+    ranking: Ranking | None = Field(
+        default=None, description="what is added to it: the order of rows within a user or request",
+        exclude_if=lambda value: value is None,  # files that do not name it keep their digest
+    )
 
     def refusal(self, name: str, task: Task) -> str | None:
         """Why it is no loss for the task of this name, or None."""
         if task.type in (self.type, *self.also):
-            return None
+            return self.ranking.refusal(name, task) if self.ranking else None
         fitting = " and ".join((self.type, *self.also))
         return f"{self.kind!r} is a loss of {fitting} tasks, {name!r} is {task.type}"
 

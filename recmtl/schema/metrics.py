@@ -24,6 +24,7 @@ class BuiltIn:
 METRICS: Mapping[str, BuiltIn] = {  # one name means one thing for all types of tasks
     "auc": BuiltIn("AUC"),
     "rmse": BuiltIn("RMSE", lower=True),
+    "gauc": BuiltIn("AUC within"),
     "auc_weighted": BuiltIn("AUC, by rows"),
     "logloss": BuiltIn("log loss", lower=True),
     "logloss_weighted": BuiltIn("log loss, by rows", lower=True),

@@ -57,4 +57,5 @@ def permute(batch: Batch, order: torch.Tensor) -> Batch:
         rows=batch.rows[order], dense=batch.dense[order], lists=lists,
         labels={n: t[order] for n, t in batch.labels.items()},
         weight=batch.weight[order], origin=batch.origin[order],
+        together=None if batch.together is None else batch.together[order],
     )

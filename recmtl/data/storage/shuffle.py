@@ -1,7 +1,8 @@
 """Blocks of rows in, the same rows in a random order out: a uniformly random permutation, in two passes.
 
 Each row is given a bucket by chance, and each bucket is permuted and appended. Buckets lie on disk where
-the rows would take more memory than they may, and come out the same.
+the rows would take more memory than they may, and come out the same. Rows that belong together are given
+one bucket, and lie beside each other in it: they are permuted as one, and among themselves.
 """
 
 import shutil
@@ -15,6 +16,7 @@ import numpy as np
 
 from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rowfiles import Appender, Rows, describe, joined, open_rows, size_of
+from recmtl.data.storage.together import TOGETHER
 
 BUCKET_BYTES, PIECE_ROWS = 1 << 26, 1 << 14
 Drawn = tuple[Rows, np.ndarray]  # rows and the bucket of each, (B,)
@@ -32,15 +34,30 @@ def shuffle(
         return {}
     expected = int(total * size_of(first) / len(first))
     count = 1 + expected // BUCKET_BYTES
-    drawn = ((rows, generator.integers(0, count, size=len(rows))) for rows in chain([first], blocks))
+    drawn = ((rows, _buckets(rows, count, generator)) for rows in chain([first], blocks))
     if expected <= held:
         rows, targets = _held(drawn, first, total)
         for places in filter(len, _apart(targets, count)):
-            _write(rows, generator.permutation(places), out)
+            _write(rows, _permuted(rows, places, generator), out)
     else:
         for bucket in _on_disk(drawn, count, out.folder.with_name(f"{out.folder.name}.scratch")):
-            _write(bucket, generator.permutation(len(bucket)), out)
+            _write(bucket, _permuted(bucket, np.arange(len(bucket)), generator), out)
     return describe(first)
+
+
+def _buckets(rows: Rows, count: int, generator: np.random.Generator) -> np.ndarray:
+    """The bucket of each row (B,)."""
+    if TOGETHER not in rows.matrices:
+        return generator.integers(0, count, size=len(rows))
+    return (rows.matrices[TOGETHER][:, 0].view(np.uint64) % np.uint64(count)).astype(np.int64)
+
+
+def _permuted(rows: Rows, places: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """The places of a bucket's rows in a random order."""
+    order = generator.permutation(places)
+    if TOGETHER not in rows.matrices:
+        return order
+    return order[np.argsort(rows.matrices[TOGETHER][order, 0], kind="stable")]
 
 
 def _apart(targets: np.ndarray, count: int) -> list[np.ndarray]:
