@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from recmtl.batch import Batch
 from recmtl.heads.head import Domain, Head, Numbers, Start
 from recmtl.heads.measures import CLIP, Weighted, auc, weighted_mean
 
@@ -27,9 +28,9 @@ class OfClasses(Head):
         listed = self.task.classes if isinstance(self.task.classes, tuple) else ()
         return Domain(classes=self.task.class_count, values=listed)
 
-    def counted(self, target: np.ndarray) -> np.ndarray:
+    def counted(self, label: np.ndarray) -> np.ndarray:
         """One-hot (N, K) float64: the mean is the prior of each class."""
-        return np.asarray(target[:, None] == np.arange(self.columns), dtype=np.float64)
+        return np.asarray(label[:, None] == np.arange(self.columns), dtype=np.float64)
 
     def nothing(self, mean: Numbers, std: Numbers) -> str | None:
         return f"only class {mean.index(1.0)}" if isinstance(mean, tuple) and 1.0 in mean else None
@@ -50,7 +51,7 @@ class Multiclass(OfClasses):
         priors = mean if isinstance(mean, tuple) else (1.0,) * self.columns
         return Start(self.columns, shift=log_priors(priors))
 
-    def score(self, raw: Any) -> Any:
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
         return raw.softmax(-1)
 
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:

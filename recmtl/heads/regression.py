@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from recmtl.batch import Batch
 from recmtl.heads.head import Domain, Head, Numbers, Start, spread
 from recmtl.heads.measures import Weighted, concordance, weighted_mean, weighted_rmse
 
@@ -27,16 +28,17 @@ class Regression(Head):
     def domain(self) -> Domain:
         return Domain(positive=self.task.log)
 
-    def target(self, label: Any) -> Any:
-        if not self.task.log:
-            return label
-        return np.log1p(label) if isinstance(label, np.ndarray) else label.log1p()
+    def target(self, label: Any, batch: Batch | None = None) -> Any:
+        return label.log1p() if self.task.log else label
+
+    def counted(self, label: np.ndarray) -> np.ndarray:
+        return np.log1p(label) if self.task.log else label
 
     def start(self, mean: Numbers = 0.5, std: Numbers = 1.0) -> Start:
         """The target's mean; the network moves it in the target's standard deviations."""
         return Start(self.columns, spread(mean, self.columns), spread(std, self.columns))
 
-    def score(self, raw: Any) -> Any:
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
         return raw.expm1() if self.task.log else raw
 
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:

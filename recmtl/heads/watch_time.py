@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from recmtl.batch import Batch
 from recmtl.heads.head import Domain, Head, Numbers, Start
 from recmtl.heads.measures import Weighted, weighted_mean
 from recmtl.heads.regression import regression_metrics
@@ -24,9 +25,9 @@ class WatchTime(Head):
     def domain(self) -> Domain:
         return Domain(positive=True)
 
-    def counted(self, target: np.ndarray) -> np.ndarray:
+    def counted(self, label: np.ndarray) -> np.ndarray:
         """The time, and whether it is 0: (N, 2)."""
-        return np.stack([target, target == 0], axis=1)
+        return np.stack([label, label == 0], axis=1)
 
     def nothing(self, mean: Numbers, std: Numbers) -> str | None:
         return "only 0" if mean_time(mean) == 0.0 else None
@@ -35,7 +36,7 @@ class WatchTime(Head):
         """The mean time."""
         return Start(shift=math.log(mean_time(mean)))
 
-    def score(self, raw: Any) -> Any:
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
         return raw.exp()
 
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:
