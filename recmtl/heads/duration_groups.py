@@ -6,7 +6,7 @@ F⁻¹(F(w)) = w from the group's least time to its greatest. Of each group KNOT
 are kept, between which both are linear.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,7 @@ class WatchTimes:
     def quantile(self, time: Tensor) -> Tensor:
         """F(w) (B,), of times w (B,); 0 and 1 for those beyond the group's ends."""
         last = self.knots.shape[1] - 1
-        below, up_to = self._count(torch.lt, time), self._count(torch.le, time)
+        below, up_to = self._counts(time)
         low, high = (below - 1).clamp(min=0), below.clamp(max=last)
         start, end = self.knots[self.group, low], self.knots[self.group, high]
         between = low + torch.where(end > start, (time - start) / (end - start), 0.0)
@@ -44,16 +44,16 @@ class WatchTimes:
         start, end = self.knots[self.group, low], self.knots[self.group, low + 1]
         return start + (place - low) * (end - start)
 
-    def _count(self, compare: Callable[[Tensor, Tensor], Tensor], time: Tensor) -> Tensor:
-        """How many of the group's knots compare so with a row's time (B,): the first ones do.
+    def _counts(self, time: Tensor) -> Tensor:
+        """How many of its group's knots are below a row's time, and how many are not above it (2, B).
 
         By bisection: torch.searchsorted would want a copy of the group's knots for each row.
         """
-        found = torch.zeros_like(self.group)
+        found = torch.zeros(2, len(time), dtype=torch.long, device=time.device)
         for step in _STEPS:
             further = (found + step).clamp(max=self.knots.shape[1])
-            there = compare(self.knots[self.group, further - 1], time)
-            found = torch.where(there, further, found)
+            below, up_to = self.knots[self.group, further - 1]
+            found = torch.where(torch.stack([below < time, up_to <= time]), further, found)
         return found
 
 

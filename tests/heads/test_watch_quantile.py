@@ -126,7 +126,7 @@ def shown_long(rows: int, seed: int = 0) -> tuple[Batch, np.ndarray, np.ndarray]
 
 
 def trained(
-    batch: Batch, loss: float | LossConfig, group: Group = ALONE, steps: int = 150, device: str = "cpu"
+    batch: Batch, loss: float | LossConfig, group: Group = ALONE, steps: int = 100, device: str = "cpu"
 ) -> MultiTask:
     """A model after some steps on the batch, of which each process of a group takes its share."""
     tasks, losses = {"own": TASK}, {"own": loss}
@@ -166,7 +166,7 @@ def test_a_longer_video_is_no_better_one() -> None:
         output = model(bare)
         q, score = output.raw["own"].sigmoid().numpy(), model.scores(output, bare)["own"].numpy()
         time = plain.scores(plain(bare), bare)["own"].numpy()
-    assert spearmanr(q, item)[0] > 0.9 and abs(spearmanr(q, duration)[0]) < 0.25
+    assert spearmanr(q, item)[0] > 0.9 and abs(spearmanr(q, duration)[0]) < 0.1
     assert spearmanr(time, duration)[0] > 0.8 and spearmanr(score, duration)[0] > 0.8
     group = model.kept["own"](bare).group.numpy()
     assert len(np.unique(group)) == 10
@@ -175,7 +175,7 @@ def test_a_longer_video_is_no_better_one() -> None:
         order = own[np.argsort(q[own], kind="stable")]
         assert (np.diff(score[order]) >= 0).all() and score[order[-1]] > score[order[0]]
     measured = head_of(TASK).measure(test.labels["watched"].numpy(), score)
-    assert measured["xauc"] > 0.75 and measured["r2"] > 0.4
+    assert measured["xauc"] > 0.85 and measured["r2"] > 0.75
 
 
 D2Q_LOSS = {"ctr": 1.0, "ctcvr": 1.0, "value": {"kind": "d2q"}}
