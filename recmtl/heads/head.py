@@ -139,9 +139,9 @@ class Head(ABC):
         """What its raw output is held to; the batch is that of the rows."""
         return label
 
-    def counted(self, label: np.ndarray) -> np.ndarray:
-        """What statistics on train are of, (N,) or (N, C): the label, where that is a number."""
-        return label
+    def counted(self, target: np.ndarray) -> np.ndarray:
+        """What statistics on train are of, (N,) or (N, C): the target, where that is a number."""
+        return target
 
     def keep(self, layout: Layout) -> "DurationGroups | None":
         """What it is to keep of train rows, which has not learned yet; None where that is nothing."""

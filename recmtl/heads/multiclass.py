@@ -28,9 +28,9 @@ class OfClasses(Head):
         listed = self.task.classes if isinstance(self.task.classes, tuple) else ()
         return Domain(classes=self.task.class_count, values=listed)
 
-    def counted(self, label: np.ndarray) -> np.ndarray:
+    def counted(self, target: np.ndarray) -> np.ndarray:
         """One-hot (N, K) float64: the mean is the prior of each class."""
-        return np.asarray(label[:, None] == np.arange(self.columns), dtype=np.float64)
+        return np.asarray(target[:, None] == np.arange(self.columns), dtype=np.float64)
 
     def nothing(self, mean: Numbers, std: Numbers) -> str | None:
         return f"only class {mean.index(1.0)}" if isinstance(mean, tuple) and 1.0 in mean else None

@@ -29,10 +29,9 @@ class Regression(Head):
         return Domain(positive=self.task.log)
 
     def target(self, label: Any, batch: Batch | None = None) -> Any:
-        return label.log1p() if self.task.log else label
-
-    def counted(self, label: np.ndarray) -> np.ndarray:
-        return np.log1p(label) if self.task.log else label
+        if not self.task.log:
+            return label
+        return np.log1p(label) if isinstance(label, np.ndarray) else label.log1p()
 
     def start(self, mean: Numbers = 0.5, std: Numbers = 1.0) -> Start:
         """The target's mean; the network moves it in the target's standard deviations."""

@@ -25,9 +25,9 @@ class WatchTime(Head):
     def domain(self) -> Domain:
         return Domain(positive=True)
 
-    def counted(self, label: np.ndarray) -> np.ndarray:
+    def counted(self, target: np.ndarray) -> np.ndarray:
         """The time, and whether it is 0: (N, 2)."""
-        return np.stack([label, label == 0], axis=1)
+        return np.stack([target, target == 0], axis=1)
 
     def nothing(self, mean: Numbers, std: Numbers) -> str | None:
         return "only 0" if mean_time(mean) == 0.0 else None

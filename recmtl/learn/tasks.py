@@ -19,7 +19,7 @@ BLOCK = 1 << 18  # rows: a log's labels may be larger than memory
 
 @dataclass(frozen=True)
 class TaskStatistics:
-    """A task on the train rows: how much of them it uses, and what it counts there, by column."""
+    """A task on the train rows: how much of them it uses, and its target there, column by column."""
 
     rows: int  # in the label space
     share: float  # weight of the label space / all rows
@@ -64,8 +64,8 @@ def _statistics(
 ) -> TaskStatistics:
     rows, total, known, weighed = 0, np.float64(0.0), np.int64(0), 0.0
     counted = head_of(task).counted
-    for label, weights in _blocks(task, labels, weight):
-        values = counted(label)
+    for target, weights in _blocks(task, labels, weight):
+        values = counted(target)
         rows, total = rows + len(values), total + np.nansum(values, axis=0)
         known = known + np.count_nonzero(values == values, axis=0)
         weighed += float(weights.sum(dtype=np.float64))
@@ -74,7 +74,7 @@ def _statistics(
         raise _nothing(name, task, f"no rows{alone}")
     mean = total / known
     squares = sum(
-        np.nansum((counted(label) - mean) ** 2, axis=0) for label, _ in _blocks(task, labels, weight)
+        np.nansum((counted(target) - mean) ** 2, axis=0) for target, _ in _blocks(task, labels, weight)
     )
     spread = np.sqrt(squares / known)
     found = TaskStatistics(
@@ -106,10 +106,11 @@ def _numbers(value: Any) -> Numbers:
 def _blocks(
     task: Task, labels: Mapping[str, np.ndarray], others: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Labels, as float64, and what `others` has for them (N, …), of the task's label space."""
+    """The target of its type, as float64, and what `others` (N, …) has beside it, of its label space."""
     head = head_of(task)
     for start in range(0, len(others), BLOCK):
         some = slice(start, start + BLOCK)
         block = {name: np.asarray(label[some]) for name, label in labels.items()}
         space = label_space(task, block)
-        yield head.label(block)[space].astype(np.float64), np.asarray(others[some])[space]
+        target = head.target(head.label(block)[space].astype(np.float64))
+        yield target, np.asarray(others[some])[space]
