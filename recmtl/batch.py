@@ -40,6 +40,15 @@ class Layout:
         """Each feature that is looked up → the width of its embedding."""
         return {slot.name: slot.width for slot in (*self.slots, *self.lists)}
 
+    def numbers(self, feature: str) -> slice:
+        """A feature's columns of `Batch.dense`. Raises RecmtlError where it has none."""
+        begin = 0
+        for name, width in self.dense.items():
+            if name == feature:
+                return slice(begin, begin + width)
+            begin += width
+        raise RecmtlError(f"no feature {feature!r} of numbers", fix=nearest(feature, self.dense))
+
     def to_json(self) -> dict[str, object]:
         return {
             "slots": [vars(s) for s in self.slots],

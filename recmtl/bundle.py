@@ -108,7 +108,7 @@ class Bundle:
         batch = to_batch(self.encoder.encode(table)).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
             output = self.model(batch)
-        scores = self.model.scores(output)
+        scores = self.model.scores(output, batch)
         return {task: scores[task].float().cpu().numpy() for task in self.tasks}
 
     def _prove(self, folder: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from recmtl.batch import Batch
 from recmtl.heads.head import Domain, Head, Numbers, Start
 from recmtl.heads.measures import Weighted, auc, grouped_auc, row_logloss, weighted_auc
 
@@ -32,7 +33,7 @@ class Binary(Head):
         assert isinstance(mean, float)
         return Start(shift=math.log(mean / (1 - mean)))
 
-    def score(self, raw: Any) -> Any:
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
         return raw.sigmoid()
 
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:

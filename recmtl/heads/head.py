@@ -3,12 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from recmtl.batch import Batch, Layout
 from recmtl.heads.measures import Weighted
 from recmtl.schema import Task
+from recmtl.schema.losses import LossConfig
+
+if TYPE_CHECKING:
+    from recmtl.heads.duration_groups import DurationGroups
 
 Numbers = float | tuple[float, ...]  # one number, or one a column
 
@@ -62,8 +67,25 @@ class Start:
     thresholds: tuple[float, ...] = ()
 
 
+class OnTrain(Protocol):
+    """A task on the train rows: what it counts there, and what its head keeps of them."""
+
+    @property
+    def mean(self) -> Numbers: ...
+
+    @property
+    def std(self) -> Numbers: ...
+
+    @property
+    def kept(self) -> "DurationGroups | None": ...
+
+
 class Head(ABC):
-    """One task's. A raw output, a target and a score have a row each; (N,), or (N, C) with columns."""
+    """One task's. A raw output, a target and a score have a row each; (N,), or (N, C) with columns.
+
+    `kept` is what it has learned of train rows, where it keeps more of them than a tower's start. It is
+    a module of the model: it lies where the model does, and is saved with its weights.
+    """
 
     wanted: ClassVar[str] = "numbers"  # what there must be among its labels on train
     says: ClassVar[str] = "Expected"  # what its score is of its label
@@ -71,8 +93,10 @@ class Head(ABC):
     calibrated: ClassVar[bool] = False  # whether its score is the probability that its label is 1
     within: ClassVar[tuple[str, ...]] = ()  # metrics of the order within users or requests
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(
+        self, task: Task, loss: LossConfig | None = None, kept: "DurationGroups | None" = None
+    ) -> None:
+        self.task, self.loss, self.kept = task, loss, kept
 
     @property
     @abstractmethod
@@ -112,13 +136,17 @@ class Head(ABC):
         known = label == label  # NaN is unlike itself, in numpy and in torch
         return known if known.ndim == 1 else known.any(1)
 
-    def target(self, label: Any) -> Any:
-        """What its raw output is held to."""
+    def target(self, label: Any, batch: Batch | None = None) -> Any:
+        """What its raw output is held to; the batch is that of the rows."""
         return label
 
     def counted(self, target: np.ndarray) -> np.ndarray:
         """What statistics on train are of, (N,) or (N, C): the target, where that is a number."""
         return target
+
+    def keep(self, layout: Layout) -> "DurationGroups | None":
+        """What it is to keep of train rows, which has not learned yet; None where that is nothing."""
+        return None
 
     def nothing(self, mean: Numbers, std: Numbers) -> str | None:
         """What its label is on all train rows, where nothing can be learned of that; else None."""
@@ -129,8 +157,8 @@ class Head(ABC):
         """Of a fresh tower, from the mean and standard deviation on train of what is counted."""
 
     @abstractmethod
-    def score(self, raw: Any) -> Any:
-        """Raw output → score, tensors."""
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
+        """Raw output → score, tensors; the batch is that of the rows."""
 
     @abstractmethod
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from recmtl.batch import Batch
 from recmtl.heads.head import Domain, Head, Numbers, Start
 from recmtl.heads.measures import CLIP, Weighted, auc, weighted_mean
 
@@ -50,7 +51,7 @@ class Multiclass(OfClasses):
         priors = mean if isinstance(mean, tuple) else (1.0,) * self.columns
         return Start(self.columns, shift=log_priors(priors))
 
-    def score(self, raw: Any) -> Any:
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
         return raw.softmax(-1)
 
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:

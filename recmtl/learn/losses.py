@@ -157,6 +157,16 @@ def weighted_logistic(
     return torch.where(label == 0, F.softplus(raw), label * F.softplus(-raw)) / mean
 
 
+def d2q(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
+    """12·(σ(z) − q)², of quantiles q. Shapes (B,), (B,) → (B,).
+
+    Quantiles are spread evenly over 0 to 1, with a variance of 1/12: it is 1 where nothing is known.
+
+    Reference: Zhan et al., Deconfounding Duration Bias in Watch-time Prediction, KDD 2022.
+    """
+    return 12 * (raw.sigmoid() - label).square()
+
+
 def squared_error(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
     """((ŷ − y) / std)², so that a task's weight does not depend on its label's unit."""
     return ((raw - label) / _constant(statistics.std, raw)).square()
@@ -186,7 +196,7 @@ def _row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) ->
 LOSSES: Mapping[str, LossFunction] = {
     "cross_entropy": cross_entropy, "focal": focal, "softmax": softmax, "zlpr": zlpr,
     "proportional_odds": proportional_odds, "coral": coral,
-    "weighted_logistic": weighted_logistic,
+    "weighted_logistic": weighted_logistic, "d2q": d2q,
     "squared": squared_error, "absolute": absolute_error, "huber": huber,
 }
 
@@ -209,13 +219,15 @@ def task_loss(
     as by the inverse of its propensity, that takes the place of 1 / share. Without `options` the loss is
     that of a weight alone in a file.
     """
-    options, head = options or loss_of(task, 1.0), head_of(task)
+    options = options or loss_of(task, 1.0)
+    head = head_of(task, options, statistics.kept)
     space, label = label_space(task, batch.labels), head.label(batch.labels)
     raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
     inside = space.reshape(-1, *(1 for _ in label.shape[1:]))
     # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
     known = inside & (label == label)
-    target = torch.where(known, head.target(label), UNKNOWN if label.dim() > 1 else 0.0).to(raw.dtype)
+    target = head.target(label, batch)
+    target = torch.where(known, target, UNKNOWN if label.dim() > 1 else 0.0).to(raw.dtype)
     loss = row_losses(raw, target, statistics, options)
     if loss.dim() > 1:  # by column
         loss = torch.where(known, loss, 0.0).sum(1) / known.sum(1).clamp(min=1)

@@ -148,6 +148,24 @@ class WeightedLogistic(LossConfig):
     )
 
 
+class D2Q(LossConfig):
+    """Of a watch time's quantile among those of items that last about as long (Zhan et al., KDD 2022)."""
+
+    type = "watch_time"
+
+    kind: Literal["d2q"] = "d2q"
+    groups: int = Field(default=30, ge=2, le=1000, description="of equally many train rows, by duration")
+
+    def refusal(self, name: str, task: Task) -> str | None:
+        reason = super().refusal(name, task)
+        if reason is None and task.duration is None:
+            return (
+                f"'d2q' compares rows of like duration: name the numeric feature that it is, "
+                f'tasks.{name}.duration = "duration_ms"'
+            )
+        return reason
+
+
 class ErrorLoss(LossConfig):
     """Of a regression, in units of the label's standard deviation."""
 
@@ -191,7 +209,7 @@ class OwnLoss(LossConfig, ABC):
 
 # In this order: the first that is for a type of task is what a weight alone means there.
 KINDS: tuple[type[LossConfig], ...] = (
-    CrossEntropy, Focal, Softmax, ZLPR, ProportionalOdds, Coral, WeightedLogistic,
+    CrossEntropy, Focal, Softmax, ZLPR, ProportionalOdds, Coral, WeightedLogistic, D2Q,
     SquaredError, AbsoluteError, Huber,
 )
 _NAMES = [loss.model_fields["kind"].default for loss in KINDS]
@@ -209,7 +227,7 @@ Loss = Annotated[
     | Annotated[CrossEntropy, Tag("cross_entropy")] | Annotated[Focal, Tag("focal")]
     | Annotated[Softmax, Tag("softmax")] | Annotated[ZLPR, Tag("zlpr")]
     | Annotated[ProportionalOdds, Tag("proportional_odds")] | Annotated[Coral, Tag("coral")]
-    | Annotated[WeightedLogistic, Tag("weighted_logistic")]
+    | Annotated[WeightedLogistic, Tag("weighted_logistic")] | Annotated[D2Q, Tag("d2q")]
     | Annotated[SquaredError, Tag("squared")] | Annotated[AbsoluteError, Tag("absolute")]
     | Annotated[Huber, Tag("huber")],
     Discriminator(

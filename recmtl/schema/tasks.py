@@ -27,7 +27,7 @@ TYPES: Mapping[TaskType, Takes] = {
     "multiclass": Takes(classes=2, keys=("classes",)),
     "multilabel": Takes(one=False, several=True, keys=("missing",)),
     "ordinal": Takes(classes=3, keys=("classes",)),
-    "watch_time": Takes(),
+    "watch_time": Takes(keys=("duration",)),
 }
 
 
@@ -53,6 +53,10 @@ class Task(Config):
     )
     missing: Literal["unknown", "negative"] | None = Field(
         default=None, description="what a null among several labels means; without it, unknown",
+        exclude_if=lambda value: value is None,
+    )
+    duration: str | None = Field(
+        default=None, description="the numeric feature that is how long a row's item lasts",
         exclude_if=lambda value: value is None,
     )
 

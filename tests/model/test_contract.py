@@ -80,10 +80,10 @@ def test_layers_in_bf16_score_as_those_that_are_cast_at_each_batch(
 ) -> None:
     model, batch = model_for("mmoe", relation, loss, interaction), replace(make_batch(64), labels={})
     with torch.no_grad():
-        exact = model.scores(model(batch))
+        exact = model.scores(model(batch), batch)
         with torch.autocast("cpu", torch.bfloat16):
-            cast, half = model.scores(model(batch)), model.with_bf16_layers()
-            found = half.scores(half(batch))
+            cast, half = model.scores(model(batch), batch), model.with_bf16_layers()
+            found = half.scores(half(batch), batch)
     for task, scores in found.items():
         assert torch.equal(scores, cast[task])
         torch.testing.assert_close(scores, exact[task], rtol=0.0, atol=0.02)

@@ -46,7 +46,7 @@ stars    = {{ label = "stars", type = "ordinal", classes = 5, given = "click" }}
 spent    = {{ label = "spent", type = "regression", log = true }}
 both     = {{ label = ["spent", "seconds"], type = "regression" }}
 social   = {{ label = ["like", "share"], type = "multilabel" }}
-watch    = {{ label = "seconds", type = "watch_time" }}
+watch    = {{ label = "seconds", type = "watch_time", duration = "price" }}
 ctr      = {{ label = "click" }}
 
 [models.mmoe]
@@ -63,7 +63,7 @@ stars    = {{ kind = "coral", weight = 0.5 }}
 spent    = {{ kind = "huber" }}
 both     = {{ kind = "absolute" }}
 social   = {{ kind = "zlpr" }}
-watch    = {{ kind = "weighted_logistic", negatives = "unwatched" }}
+watch    = {{ kind = "d2q", groups = 4 }}
 ctr      = 1.0
 
 [train]
@@ -150,6 +150,20 @@ def test_what_was_learned_beats_the_shares_of_train(made: Path, report: dict) ->
     assert lines["reaction", "mmoe"]["logloss"] < -(shares * np.log(shares)).sum()
     assert lines["stars", "mmoe"]["mae"] < (stars - stars.median()).abs().mean()
     assert lines["both", "mmoe"]["nrmse"] < 1.0 and lines["watch", "mmoe"]["xauc"] > 0.55
+
+
+def test_watch_time_by_quantiles_is_scored_where_its_outcome_is_not_known(made: Path) -> None:
+    """Its distributions lie in the bundle: rows without an outcome have the scores of valid."""
+    folder = made / "out/models/separate/seed-1"
+    rows = pd.read_parquet(made / "log" / "2024-01-03.parquet")[["user", "item", "price"]]
+    scorer = Scorer.load(folder / "bundle")
+    found = scorer.score_frame(rows)["watch"].to_numpy()
+    evaluated = pq.read_table(folder / "valid.parquet")["watch"].to_numpy()
+    np.testing.assert_allclose(found, evaluated, rtol=1e-4, atol=1e-5)
+    kept = scorer.bundle.model.kept["watch"]
+    assert kept.knots.shape == (5, 1001) and len(np.unique(kept.edges)) == 3
+    unknown = scorer.score_frame(rows.assign(price=None))["watch"].to_numpy()
+    assert np.isfinite(unknown).all() and (unknown <= float(kept.knots[4, -1])).all()
 
 
 def test_scores_of_parquet_have_a_column_a_task(made: Path, tmp_path: Path) -> None:
