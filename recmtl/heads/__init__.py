@@ -12,12 +12,14 @@ from recmtl.heads.multiclass import Multiclass
 from recmtl.heads.multilabel import Multilabel
 from recmtl.heads.ordinal import Ordinal
 from recmtl.heads.regression import Regression
+from recmtl.heads.retrieval import Retrieval
 from recmtl.heads.watch_time import WatchTime
 from recmtl.schema import Task
 
 HEADS: Mapping[str, type[Head]] = {
     "binary": Binary, "regression": Regression, "multiclass": Multiclass,
     "multilabel": Multilabel, "ordinal": Ordinal, "watch_time": WatchTime,
+    "retrieval": Retrieval,
 }
 
 

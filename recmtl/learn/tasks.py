@@ -22,6 +22,10 @@ class TaskStatistics:
     mean: Numbers  # of what its head counts in the label space
     std: Numbers
 
+    def __hash__(self) -> int:
+        """Quick, as what is made from it is kept by it: there may be a million classes."""
+        return hash((self.rows, self.share))
+
 
 def label_space(task: Task, labels: Mapping[str, Any]) -> Any:
     """The rows that a task lives on, as booleans (N,): given is 1 and the label is not null (NaN)."""
@@ -43,21 +47,21 @@ def statistics(
 def _statistics(
     name: str, task: Task, labels: Mapping[str, np.ndarray], weight: np.ndarray
 ) -> TaskStatistics:
-    rows, total, known, weighed = 0, np.float64(0.0), np.int64(0), 0.0
+    head, rows, total, known, weighed = head_of(task), 0, np.float64(0.0), np.int64(0), 0.0
     for target, weights in _blocks(task, labels, weight):
-        rows, total = rows + len(target), total + np.nansum(target, axis=0)
-        known = known + np.count_nonzero(target == target, axis=0)
+        counts, sums = head.summed(target)
+        rows, known, total = rows + len(target), known + counts, total + sums
         weighed += float(weights.sum(dtype=np.float64))
     if rows == 0 or np.min(known) == 0:
         alone = f" with a {task.labels[int(np.argmin(known))]!r}" if rows else ""
         raise _nothing(name, task, f"no rows{alone}")
     mean = total / known
-    squares = sum(np.nansum((target - mean) ** 2, axis=0) for target, _ in _blocks(task, labels, weight))
+    squares = sum(head.summed(target, mean)[1] for target, _ in _blocks(task, labels, weight))
     spread = np.sqrt(squares / known)
     found = TaskStatistics(
         rows, weighed / len(weight), _numbers(mean), _numbers(np.where(spread == 0.0, 1.0, spread))
     )
-    reason = head_of(task).nothing(found.mean, _numbers(spread))
+    reason = head.nothing(found.mean, _numbers(spread))
     if reason:
         raise _nothing(name, task, reason)
     if weighed == 0.0:
@@ -83,11 +87,10 @@ def _numbers(value: Any) -> Numbers:
 def _blocks(
     task: Task, labels: Mapping[str, np.ndarray], weight: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What its head counts, as float64, and weights of the task's label space."""
+    """The target as float64, and weights, of the task's label space."""
     head = head_of(task)
     for start in range(0, len(weight), BLOCK):
         some = slice(start, start + BLOCK)
         block = {name: np.asarray(label[some]) for name, label in labels.items()}
         space = label_space(task, block)
-        target = head.counted(head.target(head.label(block)[space].astype(np.float64)))
-        yield target, np.asarray(weight[some])[space]
+        yield head.target(head.label(block)[space].astype(np.float64)), np.asarray(weight[some])[space]

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from recmtl.batch import Batch, Layout, Output
 from recmtl.errors import RecmtlError
 from recmtl.heads import Numbers, head_of
+from recmtl.model.class_tower import ClassTower
 from recmtl.model.embedding import Copies, Embedding, MakeTables, WholeTables
 from recmtl.model.interaction.module import InteractionModule
 from recmtl.model.mlp import Tower
@@ -28,7 +29,7 @@ class MultiTask(nn.Module):
 
     def __init__(
         self, views: tuple[Embedding, InteractionModule], sharing: SharingModule,
-        towers: Mapping[str, Tower], relation: RelationModule, tasks: Mapping[str, Task],
+        towers: Mapping[str, nn.Module], relation: RelationModule, tasks: Mapping[str, Task],
     ) -> None:
         super().__init__()
         self.embedding, self.interaction = views
@@ -96,15 +97,18 @@ def build_model(
     interaction = config.interaction.build(table.columns, layout.widths, copies.names)
     sharing = config.sharing.build(interaction.columns, names)
     relation = config.relation.build(sharing.outputs, tasks)
-    towers = {}
+    towers: dict[str, nn.Module] = {}
     for name in names:
         start = head_of(tasks[name]).start(*(labels or {}).get(name, ()))
-        towers[name] = Tower(relation.outputs, config.towers.hidden, config.towers.dropout, start)
+        kind = ClassTower if start.factored else Tower
+        towers[name] = kind(relation.outputs, config.towers.hidden, config.towers.dropout, start)
     return MultiTask((table, interaction), sharing, towers, relation, tasks)
 
 
 def parameter_count(model: MultiTask) -> dict[str, int]:
     """Parameters in tables, wherever they lie, and in the dense part."""
-    tables = sum(width * rows for width, rows in model.embedding.layout.tables.items())
-    dense = [p for name, p in model.named_parameters() if not name.startswith("embedding.tables.")]
-    return {"tables": tables * model.embedding.copies, "dense": sum(p.numel() for p in dense)}
+    embedding = model.embedding
+    tables = embedding.copies * sum(width * rows for width, rows in embedding.layout.tables.items())
+    own = {name: p.numel() for name, p in model.named_parameters() if "embedding.tables." not in name}
+    classes = sum(size for name, size in own.items() if name.endswith(".table"))
+    return {"tables": tables + classes, "dense": sum(own.values()) - classes}

@@ -37,6 +37,7 @@ METRICS: Mapping[str, BuiltIn] = {  # one name means one thing for all types of 
     "accuracy": BuiltIn("accuracy"),
     "top3": BuiltIn("top 3"),
     "top5": BuiltIn("top 5"),
+    "hit_rate": BuiltIn("hit rate"),
 }
 MONITORED = tuple(name for name, metric in METRICS.items() if metric.lower is not None)
 COUNTS = ("rows", "positives", "base_rate")

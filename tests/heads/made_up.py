@@ -25,6 +25,7 @@ TASKS = {
     "ordinal": Task(label="rating", type="ordinal", classes=4),
     "watch_time": Task(label="watched", type="watch_time"),
     "multiclass": Task(label="rating", type="multiclass", classes=4),
+    "retrieval": Task(label="rating", type="retrieval", classes=4, top=2),
 }
 
 
