@@ -228,9 +228,9 @@ class Related:
 class Output:
     """What a model gives for a batch.
 
-    `raw` is what a task's head makes its score of. `weights` say how
-    much a row counts for in a task's loss, in place of 1 / the share of train rows that the task lives
-    on; `penalties` are named scalars added to the loss; `embedded` has each view that the sharing read.
+    `raw` is what a task's head makes its score of. `weights` say how much a row counts for in a task's
+    loss, in place of 1 / the share of train rows that the task lives on; `penalties` are named scalars
+    added to the loss; `embedded` has each view that the sharing read.
     """
 
     raw: Mapping[str, Raw]

@@ -1,11 +1,9 @@
 """A retrieval task: logits of more classes than a score can hold in, the likeliest of them out."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recmtl.batch import Factored
 from recmtl.heads.head import Numbers, Start
 from recmtl.heads.measures import CLIP, Weighted, weighted_mean
 from recmtl.heads.multiclass import OfClasses, log_priors
@@ -13,7 +11,7 @@ from recmtl.heads.multiclass import OfClasses, log_priors
 if TYPE_CHECKING:
     from torch import Tensor
 
-BLOCK = 1 << 23  # logits that are computed at a time, 32 MB
+ROWS, COLUMNS = 256, 1 << 15  # of logits that are computed at a time, 32 MB
 
 
 class Retrieval(OfClasses):
@@ -48,17 +46,23 @@ class Retrieval(OfClasses):
     def score(self, raw: Any) -> Any:
         import torch
 
-        best = [raw.hidden.new_empty(len(raw.hidden), 0)]
-        number = [best[0].long()]
-        total = raw.hidden.new_full((len(raw.hidden),), -torch.inf)
-        for first, logits in _blocks(raw):
+        return torch.cat([self._likeliest(hidden, raw.table) for hidden in raw.hidden.split(ROWS)])
+
+    def _likeliest(self, hidden: "Tensor", table: "Tensor") -> "Tensor":
+        """The score of some rows, from all columns, some at a time: what is kept does not grow with K."""
+        import torch
+
+        best = hidden.new_empty(len(hidden), 0)
+        number, total = best.long(), hidden.new_full((len(hidden),), -torch.inf)
+        for first in range(0, len(table), COLUMNS):
+            logits = hidden @ table[first : first + COLUMNS].t()
             found = logits.topk(min(self.top, logits.shape[1]), dim=1)
             total = torch.logaddexp(total, logits.logsumexp(1))
-            values, numbers = torch.cat([*best, found.values], 1), [*number, first + found.indices]
-            kept = values.topk(min(self.top, values.shape[1]), dim=1)
-            best, number = [kept.values], [torch.cat(numbers, 1).gather(1, kept.indices)]
-        likeliest = (best[0] - total.unsqueeze(1)).exp()
-        return torch.cat([number[0].to(likeliest.dtype), likeliest], 1)
+            values = torch.cat([best, found.values], 1)
+            best, place = values.topk(min(self.top, values.shape[1]), dim=1)
+            number = torch.cat([number, first + found.indices], 1).gather(1, place)
+        likeliest = (best - total.unsqueeze(1)).exp()
+        return torch.cat([number.to(likeliest.dtype), likeliest], 1)
 
     def steady(self, score: np.ndarray) -> np.ndarray:
         """Probabilities: classes of about the same one may change places."""
@@ -92,10 +96,3 @@ class Retrieval(OfClasses):
         own = np.take_along_axis(np.column_stack([given, rest]), place, axis=1)[:, 0]
         loss: np.ndarray = -np.log(np.maximum(own, CLIP))
         return loss
-
-
-def _blocks(raw: Factored) -> Iterator[tuple[int, "Tensor"]]:
-    """All logits, some columns at a time: the number of the first, and (N, some)."""
-    some = max(1, BLOCK // max(1, len(raw.hidden)))
-    for first in range(0, len(raw.table), some):
-        yield first, raw.hidden @ raw.table[first : first + some].t()

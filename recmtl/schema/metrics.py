@@ -60,7 +60,8 @@ class MetricConfig(Config, ABC):
         """From labels (N,) float64 and scores (N,) of the task's label space, N ≥ 1; None: undefined.
 
         A score is a probability, or a prediction in the label's unit. Of several classes a score is
-        (N, K), of several labels both are (N, C), with NaN for a label that is not known.
+        (N, K), of a retrieval task (N, 2 · top): classes, then their probabilities. Of several labels
+        both are (N, C), with NaN for a label that is not known.
         """
 
 

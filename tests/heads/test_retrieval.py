@@ -27,10 +27,13 @@ def factored(rows: int = 9, classes: int = 40) -> tuple[Factored, np.ndarray]:
     return Factored(torch.from_numpy(hidden), factor, lambda some: factor[some]), hidden @ table.T
 
 
-@pytest.mark.parametrize("block", [9 * 40, 9 * 7, 9 * 3, 1])
-def test_scores_are_the_likeliest_of_all_classes(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    """However many columns are computed at a time, also fewer than are scored."""
-    monkeypatch.setattr(retrieval, "BLOCK", block)
+@pytest.mark.parametrize(("rows", "columns"), [(256, 999), (4, 7), (2, 3), (1, 1)])
+def test_scores_are_the_likeliest_of_all_classes(
+    monkeypatch: pytest.MonkeyPatch, rows: int, columns: int
+) -> None:
+    """However many are computed at a time, also fewer than are scored."""
+    monkeypatch.setattr(retrieval, "ROWS", rows)
+    monkeypatch.setattr(retrieval, "COLUMNS", columns)
     raw, logits = factored()
     found = head_of(TASK).score(raw).numpy()
     order = np.argsort(-logits, axis=1)[:, :6]
