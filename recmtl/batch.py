@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recmtl.errors import RecmtlError, nearest
 
@@ -202,10 +202,37 @@ class Shared:
 
 
 @dataclass(frozen=True)
+class Factored:
+    """A raw output (B, K) that nobody has computed, in its two factors: hidden · tableᵀ.
+
+    Its columns are too many for all at once: a loss reads some, a head some after the other. `rows` gives
+    those of the table by number, (N,) → (N, W), with a gradient to these alone.
+    """
+
+    hidden: "Tensor"  # (B, W)
+    table: "Tensor"  # (K, W)
+    rows: Callable[["Tensor"], "Tensor"]
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        return self.hidden.dtype
+
+    @property
+    def device(self) -> "torch.device":
+        return self.hidden.device
+
+    def to(self, dtype: "torch.dtype") -> "Factored":
+        return replace(self, hidden=self.hidden.to(dtype))
+
+
+Raw = Any  # of a task: a tensor (B,) or (B, C), or Factored; its head knows which
+
+
+@dataclass(frozen=True)
 class Related:
     """What a relation gives: the tasks' raw outputs, weights of rows in a task's loss, named scalars."""
 
-    raw: Mapping[str, "Tensor"]  # task → (B,) or (B, C)
+    raw: Mapping[str, Raw]
     weights: Mapping[str, "Tensor"] = field(default_factory=dict)  # task → (B,), without gradient
     penalties: Mapping[str, "Tensor"] = field(default_factory=dict)
 
@@ -214,12 +241,12 @@ class Related:
 class Output:
     """What a model gives for a batch.
 
-    `raw` is what a task's head makes its score of: (B,), or (B, C) with columns. `weights` say how
-    much a row counts for in a task's loss, in place of 1 / the share of train rows that the task lives
-    on; `penalties` are named scalars added to the loss; `embedded` has each view that the sharing read.
+    `raw` is what a task's head makes its score of. `weights` say how much a row counts for in a task's
+    loss, in place of 1 / the share of train rows that the task lives on; `penalties` are named scalars
+    added to the loss; `embedded` has each view that the sharing read.
     """
 
-    raw: Mapping[str, "Tensor"]  # task → (B,) or (B, C)
+    raw: Mapping[str, Raw]
     gates: Mapping[str, Gate]
     weights: Mapping[str, "Tensor"]  # task → (B,)
     penalties: Mapping[str, "Tensor"]

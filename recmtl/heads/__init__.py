@@ -14,6 +14,7 @@ from recmtl.heads.multiclass import Multiclass
 from recmtl.heads.multilabel import Multilabel
 from recmtl.heads.ordinal import Ordinal
 from recmtl.heads.regression import Regression
+from recmtl.heads.retrieval import Retrieval
 from recmtl.heads.watch_quantile import WatchQuantile
 from recmtl.heads.watch_time import WatchTime
 from recmtl.schema import Task
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 HEADS: Mapping[str, type[Head]] = {
     "binary": Binary, "regression": Regression, "multiclass": Multiclass,
     "multilabel": Multilabel, "ordinal": Ordinal, "watch_time": WatchTime,
+    "retrieval": Retrieval,
 }
 OF_LOSSES: Mapping[str, type[Head]] = {"d2q": WatchQuantile}
 

@@ -58,13 +58,15 @@ class Start:
     """How a tower ends: raw = shift + scale · its last layer, which has `outputs` columns.
 
     `outputs` None is one number a row, (B,). Shift and scale are one number, or one a column. From one
-    number ordered thresholds are taken, which are learned: (B, how many), where there are such.
+    number ordered thresholds are taken, which are learned: (B, how many), where there are such. Columns
+    that are `factored` are too many to be computed at once.
     """
 
     outputs: int | None = None
     shift: Numbers = 0.0
     scale: Numbers = 1.0
     thresholds: tuple[float, ...] = ()
+    factored: bool = False
 
 
 class OnTrain(Protocol):
@@ -148,6 +150,12 @@ class Head(ABC):
         """What it is to keep of train rows, which has not learned yet; None where that is nothing."""
         return None
 
+    def summed(self, target: np.ndarray, about: Any = None) -> tuple[Any, Any]:
+        """Of what is counted how much is known, and Σ of it; with `about`, Σ (it − about)². By column."""
+        counted = self.counted(target)
+        value = counted if about is None else (counted - about) ** 2
+        return np.count_nonzero(counted == counted, axis=0), np.nansum(value, axis=0)
+
     def nothing(self, mean: Numbers, std: Numbers) -> str | None:
         """What its label is on all train rows, where nothing can be learned of that; else None."""
         return None
@@ -159,6 +167,10 @@ class Head(ABC):
     @abstractmethod
     def score(self, raw: Any, batch: Batch | None = None) -> Any:
         """Raw output → score, tensors; the batch is that of the rows."""
+
+    def steady(self, score: np.ndarray) -> np.ndarray:
+        """What of a score is the same on every processor, but for rounding."""
+        return score
 
     @abstractmethod
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:

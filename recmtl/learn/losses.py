@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recmtl.batch import Batch
+from recmtl.batch import Batch, Raw
 from recmtl.errors import RecmtlError
 from recmtl.heads import Numbers, head_of
 from recmtl.heads.multiclass import log_priors
+from recmtl.learn.sampled import sampled_softmax
 from recmtl.learn.tasks import TaskStatistics, label_space
 from recmtl.schema import Task
 from recmtl.schema.losses import (
@@ -32,7 +33,7 @@ from recmtl.schema.losses import (
 )
 
 UNKNOWN = -1.0  # what a row's target holds in a column that is not known
-LossFunction = Callable[[Tensor, Tensor, TaskStatistics, Any], Tensor]  # Any: the kind's own options
+LossFunction = Callable[[Raw, Tensor, TaskStatistics, Any], Tensor]  # Any: the kind's own options
 
 
 def cross_entropy(
@@ -194,14 +195,15 @@ def _row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) ->
 
 
 LOSSES: Mapping[str, LossFunction] = {
-    "cross_entropy": cross_entropy, "focal": focal, "softmax": softmax, "zlpr": zlpr,
+    "cross_entropy": cross_entropy, "focal": focal, "softmax": softmax,
+    "sampled_softmax": sampled_softmax, "zlpr": zlpr,
     "proportional_odds": proportional_odds, "coral": coral,
     "weighted_logistic": weighted_logistic, "d2q": d2q,
     "squared": squared_error, "absolute": absolute_error, "huber": huber,
 }
 
 
-def row_losses(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
+def row_losses(raw: Raw, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
     """The loss of each row (B,), or of its columns (B, C): a kind's function, or a plug-in's own."""
     if isinstance(options, OwnLoss):
         return options.rows(raw, label, _constant(statistics.mean, raw), _constant(statistics.std, raw))
@@ -209,7 +211,7 @@ def row_losses(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: 
 
 
 def task_loss(
-    task: Task, raw: Tensor, batch: Batch, statistics: TaskStatistics,
+    task: Task, raw: Raw, batch: Batch, statistics: TaskStatistics,
     options: LossConfig | None = None, weights: Tensor | None = None,
 ) -> Tensor:
     """Σ masked, weighted loss / (batch size · labelled share on train): a scalar.

@@ -11,6 +11,7 @@ from recmtl.batch import Batch, Output
 from recmtl.kernels import engine
 from recmtl.learn.group import Group
 from recmtl.learn.losses import task_loss
+from recmtl.learn.optim import Trained
 from recmtl.learn.ranking import ranking_loss
 from recmtl.learn.resting import NOTHING, Resting, stopped
 from recmtl.learn.settings import TrainConfig
@@ -23,7 +24,6 @@ from recmtl.schema.losses import LossConfig, Ranking, loss_of
 from recmtl.schema.weighting import WeightingConfig
 
 Losses = dict[str, Tensor]  # name → scalar, of a task, its ranking or a penalty
-Trained = tuple[list[nn.Parameter], list[nn.Parameter], int]  # as `parameters` gives them
 ROOM = 1.25  # lists of one batch are longer than those of another
 WARM = 3  # steps before one is recorded: they make the optimizers' state and the libraries' handles
 
@@ -109,7 +109,7 @@ class Objective:
         told = group.total(torch.stack([loss.detach() for loss in weighted]))
         gradients = gramian = None
         if reads != "losses":
-            gradients = TaskGradients(weighted, views, *trained)
+            gradients = TaskGradients(weighted, views, trained)
             gramian = gradients.gramian(reads, group)
         self.weigher.weigh(told, gramian)
         for state in self.weigher.buffers():  # one process's answer, where methods draw or round
@@ -143,7 +143,7 @@ def make_step(
     No step is taken where a loss is not finite; on a GPU, where to look would be to wait, it is.
     """
     device = next(model.parameters()).device.type
-    trained = tables, dense, _ = parameters(model)
+    trained = tables, dense, _, classes = parameters(model)
     dense += objective.weigher.parameters()
 
     def forward(batch: Batch) -> tuple[Output, Losses]:
@@ -163,7 +163,7 @@ def make_step(
                 optimizer.zero_grad(set_to_none=True)
             objective.backward(losses, gradients, group)
             rest.drop_gradients()
-            group.share_gradients(tables, dense)
+            group.share_gradients([*tables, *classes], dense)
             for optimizer in optimizers:
                 optimizer.step()
             if objective.weigher.looks_back:
@@ -236,9 +236,11 @@ class Recorded:
 
 
 def parameters(model: nn.Module) -> Trained:
-    """Tables, everything else, and the copies of an embedding that a row of a table holds."""
+    """What of it learns, by how it does: row by row, or whole."""
     embedding = model.get_submodule("embedding")
     tables = list(embedding.get_submodule("tables").parameters())
-    inside = {id(p) for p in tables}
+    towers = model.get_submodule("towers").named_parameters()
+    classes = [p for name, p in towers if name.endswith(".table")]  # of towers that end in one
+    inside = {id(p) for p in (*tables, *classes)}
     dense = [p for p in model.parameters() if id(p) not in inside]
-    return tables, dense, int(embedding.copies)  # type: ignore[arg-type]
+    return tables, dense, int(embedding.copies), classes  # type: ignore[arg-type]

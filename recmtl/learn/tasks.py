@@ -27,6 +27,10 @@ class TaskStatistics:
     std: Numbers
     kept: "DurationGroups | None" = None  # by its head: the model's own, so that it lies where that does
 
+    def __hash__(self) -> int:
+        """Quick, as what is made from it is kept by it: there may be a million classes."""
+        return hash((self.rows, self.share))
+
 
 def label_space(task: Task, labels: Mapping[str, Any]) -> Any:
     """The rows that a task lives on, as booleans (N,): given is 1 and the label is not null (NaN)."""
@@ -62,25 +66,21 @@ def keep(
 def _statistics(
     name: str, task: Task, labels: Mapping[str, np.ndarray], weight: np.ndarray
 ) -> TaskStatistics:
-    rows, total, known, weighed = 0, np.float64(0.0), np.int64(0), 0.0
-    counted = head_of(task).counted
+    head, rows, total, known, weighed = head_of(task), 0, np.float64(0.0), np.int64(0), 0.0
     for target, weights in _blocks(task, labels, weight):
-        values = counted(target)
-        rows, total = rows + len(values), total + np.nansum(values, axis=0)
-        known = known + np.count_nonzero(values == values, axis=0)
+        counts, sums = head.summed(target)
+        rows, known, total = rows + len(target), known + counts, total + sums
         weighed += float(weights.sum(dtype=np.float64))
     if rows == 0 or np.min(known) == 0:
         alone = f" with a {task.labels[int(np.argmin(known))]!r}" if rows else ""
         raise _nothing(name, task, f"no rows{alone}")
     mean = total / known
-    squares = sum(
-        np.nansum((counted(target) - mean) ** 2, axis=0) for target, _ in _blocks(task, labels, weight)
-    )
+    squares = sum(head.summed(target, mean)[1] for target, _ in _blocks(task, labels, weight))
     spread = np.sqrt(squares / known)
     found = TaskStatistics(
         rows, weighed / len(weight), _numbers(mean), _numbers(np.where(spread == 0.0, 1.0, spread))
     )
-    reason = head_of(task).nothing(found.mean, _numbers(spread))
+    reason = head.nothing(found.mean, _numbers(spread))
     if reason:
         raise _nothing(name, task, reason)
     if weighed == 0.0:

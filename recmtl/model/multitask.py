@@ -14,6 +14,7 @@ from recmtl.batch import Batch, Layout, Output
 from recmtl.errors import RecmtlError
 from recmtl.heads import Head, head_of
 from recmtl.heads.head import OnTrain
+from recmtl.model.class_tower import ClassTower
 from recmtl.model.embedding import Copies, Embedding, MakeTables, WholeTables
 from recmtl.model.interaction.module import InteractionModule
 from recmtl.model.mlp import Tower
@@ -29,7 +30,7 @@ class MultiTask(nn.Module):
 
     def __init__(
         self, views: tuple[Embedding, InteractionModule], sharing: SharingModule,
-        towers: Mapping[str, Tower], relation: RelationModule, heads: Mapping[str, Head],
+        towers: Mapping[str, nn.Module], relation: RelationModule, heads: Mapping[str, Head],
     ) -> None:
         super().__init__()
         self.embedding, self.interaction = views
@@ -98,19 +99,23 @@ def build_model(
     interaction = config.interaction.build(table.columns, layout.widths, copies.names)
     sharing = config.sharing.build(interaction.columns, names)
     relation = config.relation.build(sharing.outputs, tasks)
-    heads, towers = {}, {}
+    heads: dict[str, Head] = {}
+    towers: dict[str, nn.Module] = {}
     for name, task in tasks.items():
         head = head_of(task, config.loss.get(name))
         kept = (known[name].kept if known else None) or head.keep(layout)
         heads[name] = head_of(task, config.loss.get(name), kept)
     for name in names:
         start = heads[name].start(known[name].mean, known[name].std) if known else heads[name].start()
-        towers[name] = Tower(relation.outputs, config.towers.hidden, config.towers.dropout, start)
+        kind = ClassTower if start.factored else Tower
+        towers[name] = kind(relation.outputs, config.towers.hidden, config.towers.dropout, start)
     return MultiTask((table, interaction), sharing, towers, relation, heads)
 
 
 def parameter_count(model: MultiTask) -> dict[str, int]:
     """Parameters in tables, wherever they lie, and in the dense part."""
-    tables = sum(width * rows for width, rows in model.embedding.layout.tables.items())
-    dense = [p for name, p in model.named_parameters() if not name.startswith("embedding.tables.")]
-    return {"tables": tables * model.embedding.copies, "dense": sum(p.numel() for p in dense)}
+    embedding = model.embedding
+    tables = embedding.copies * sum(width * rows for width, rows in embedding.layout.tables.items())
+    own = {name: p.numel() for name, p in model.named_parameters() if "embedding.tables." not in name}
+    classes = sum(size for name, size in own.items() if name.endswith(".table"))
+    return {"tables": tables + classes, "dense": sum(own.values()) - classes}

@@ -121,6 +121,18 @@ class Softmax(LossConfig):
         return super().refusal(name, task)
 
 
+class SampledSoftmax(LossConfig):
+    """The softmax of a row's class and some that are drawn, not of all (Bengio and Senécal 2008)."""
+
+    type = "retrieval"
+
+    kind: Literal["sampled_softmax"] = "sampled_softmax"
+    samples: int = Field(default=1000, ge=1, description="classes drawn a step; K, where they are fewer")
+    proposal: Literal["frequency", "uniform"] = Field(
+        default="frequency", description="drawn half by their shares of train, half evenly; or evenly"
+    )
+
+
 class ProportionalOdds(LossConfig):
     """Of an ordinal label and P(y > k) = σ(z − θ_k): its log loss (McCullagh 1980)."""
 
@@ -203,13 +215,13 @@ class OwnLoss(LossConfig, ABC):
         `raw` is the logit, or the prediction in the label's unit; `mean` and `std` are the label's on
         train. On rows outside of the task's label space, which do not count, the label is 0. Of a task
         with a list of labels all have a column each, (B, C), and so has the loss: the mean over those
-        that a row knows is taken.
+        that a row knows is taken. Of a retrieval task `raw` is a `recmtl.batch.Factored`.
         """
 
 
 # In this order: the first that is for a type of task is what a weight alone means there.
 KINDS: tuple[type[LossConfig], ...] = (
-    CrossEntropy, Focal, Softmax, ZLPR, ProportionalOdds, Coral, WeightedLogistic, D2Q,
+    CrossEntropy, Focal, Softmax, SampledSoftmax, ZLPR, ProportionalOdds, Coral, WeightedLogistic, D2Q,
     SquaredError, AbsoluteError, Huber,
 )
 _NAMES = [loss.model_fields["kind"].default for loss in KINDS]
@@ -225,7 +237,8 @@ def _kind(value: Any) -> str | None:
 Loss = Annotated[
     Annotated[float, Tag("weight")]
     | Annotated[CrossEntropy, Tag("cross_entropy")] | Annotated[Focal, Tag("focal")]
-    | Annotated[Softmax, Tag("softmax")] | Annotated[ZLPR, Tag("zlpr")]
+    | Annotated[Softmax, Tag("softmax")] | Annotated[SampledSoftmax, Tag("sampled_softmax")]
+    | Annotated[ZLPR, Tag("zlpr")]
     | Annotated[ProportionalOdds, Tag("proportional_odds")] | Annotated[Coral, Tag("coral")]
     | Annotated[WeightedLogistic, Tag("weighted_logistic")] | Annotated[D2Q, Tag("d2q")]
     | Annotated[SquaredError, Tag("squared")] | Annotated[AbsoluteError, Tag("absolute")]

@@ -29,6 +29,7 @@ TASKS = {
     "watch_time": Task(label="watched", type="watch_time"),
     "watch_quantile": Task(label="watched", type="watch_time", duration="age"),
     "multiclass": Task(label="rating", type="multiclass", classes=4),
+    "retrieval": Task(label="rating", type="retrieval", classes=4, top=2),
 }
 
 
@@ -67,8 +68,8 @@ def known_of(
     return keep(known, heads, labels, LAYOUT, batch.dense.numpy())
 
 
-def objective_of(task: Task, batch: Batch) -> Objective:
-    tasks, loss = {"own": task}, {"own": loss_for(task)}
+def objective_of(task: Task, batch: Batch, given: LossConfig | None = None) -> Objective:
+    tasks, loss = {"own": task}, {"own": given or loss_for(task)}
     return Objective(tasks, loss, known_of(tasks, loss, batch))
 
 

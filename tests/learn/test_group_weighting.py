@@ -69,7 +69,7 @@ def drawn(group: Group) -> list[list[float]]:
     for _ in range(8):
         view = torch.ones(1, 2, requires_grad=True)
         losses = {task: (view * own).sum() for task, own in zip(LOSS, CONFLICTS, strict=True)}
-        objective.weigh(losses, [view], group, ([], [], 1))
+        objective.weigh(losses, [view], group, ([], [], 1, []))
         found.append([float(factor) for factor in objective.weigher.factors().values()])
     return found
 

@@ -16,8 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from recmtl.batch import Batch, Embedded
+from recmtl.kernels import table
 from recmtl.learn.step import Objective
-from recmtl.model import ModelConfig
+from recmtl.model import ModelConfig, embedding
 from recmtl.model.interaction import Interaction
 from recmtl.model.multitask import MultiTask
 from recmtl.schema import Task
@@ -75,8 +76,10 @@ class Views(nn.Module):
 
 
 @pytest.fixture(autouse=True)
-def meta_has_no_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And torch refuses to say so."""
+def meta_is_as_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rows that are read are not merged. It has no autocast, and torch refuses to say so."""
+    for module in (table, embedding):
+        monkeypatch.setattr(module, "adds_up", lambda *gradients: True)
     autocast, enabled = torch.autocast, torch.is_autocast_enabled
     def maybe(kind: str, *options: Any, **more: Any) -> Any:
         return nullcontext() if kind == "meta" else autocast(kind, *options, **more)

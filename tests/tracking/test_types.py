@@ -47,12 +47,22 @@ spent    = {{ label = "spent", type = "regression", log = true }}
 both     = {{ label = ["spent", "seconds"], type = "regression" }}
 social   = {{ label = ["like", "share"], type = "multilabel" }}
 watch    = {{ label = "seconds", type = "watch_time", duration = "price" }}
+nearest  = {{ label = "stars", type = "retrieval", classes = 5, top = 2 }}
 ctr      = {{ label = "click" }}
 
 [models.mmoe]
 sharing   = {{ kind = "mmoe", experts = 2, hidden = [8] }}
 weighting = {{ kind = "uncertainty" }}
-loss      = {{ reaction = 1.0, stars = 1.0, spent = 1.0, both = 1.0, social = 1.0, watch = 1.0, ctr = 1 }}
+
+[models.mmoe.loss]
+reaction = 1.0
+stars    = 1.0
+spent    = 1.0
+both     = 1.0
+social   = 1.0
+watch    = 1.0
+nearest  = 1.0
+ctr      = 1.0
 
 [models.separate]
 sharing = {{ kind = "separate", hidden = [8] }}
@@ -64,6 +74,7 @@ spent    = {{ kind = "huber" }}
 both     = {{ kind = "absolute" }}
 social   = {{ kind = "zlpr" }}
 watch    = {{ kind = "d2q", groups = 4 }}
+nearest  = {{ kind = "sampled_softmax", samples = 3, proposal = "uniform" }}
 ctr      = 1.0
 
 [train]
@@ -72,9 +83,10 @@ batch_size    = 256
 learning_rate = 0.01
 monitor       = "mae_valid/stars"
 """
-COLUMNS = {"reaction": 4, "stars": 5, "spent": None, "both": 2, "social": 2, "watch": None, "ctr": None}
+COLUMNS = {"reaction": 4, "stars": 5, "spent": None, "both": 2, "social": 2, "watch": None, "nearest": 4,
+           "ctr": None}
 HEADLINES = {"reaction": "logloss", "stars": "mae", "spent": "rmse", "both": "nrmse", "social": "auc",
-             "watch": "mae", "ctr": "auc"}
+             "watch": "mae", "nearest": "logloss", "ctr": "auc"}
 
 
 def log() -> pd.DataFrame:
