@@ -193,6 +193,10 @@ class PEPNet(SharingConfig):
     domain: tuple[str, ...] = Field(default=(), description="features that scale the embeddings")
     prior: tuple[str, ...] = Field(default=(), description="features that scale the hidden units")
     gate_hidden: int = Field(default=64, ge=1, description="width of a gate's hidden layer")
+    output_gate: bool = Field(
+        default=False, description="scale what the towers read, too",
+        exclude_if=lambda value: not value,  # files that do not name it keep their digest
+    )
 
     def refusal(self, towers: Sequence[str], features: Sequence[str]) -> str | None:
         for key, names in (("domain", self.domain), ("prior", self.prior)):
@@ -204,8 +208,8 @@ class PEPNet(SharingConfig):
     def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
         from recmtl.model.sharing.pepnet import PersonalisedNetworks
 
-        names = (self.domain, self.prior)
-        return PersonalisedNetworks(columns, tasks, names, self.gate_hidden, self)
+        names, gates = (self.domain, self.prior), (self.gate_hidden, self.output_gate)
+        return PersonalisedNetworks(columns, tasks, names, gates, self)
 
 
 Sharing = Annotated[
