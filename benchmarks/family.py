@@ -54,11 +54,11 @@ class Products(TorchDispatchMode):
         return out
 
     def parts(self, batch: int, dtype: torch.dtype) -> Iterator[Part]:
-        """Those that are not tiny, and how often; a sum over the batch is a weight's gradient."""
+        """Those that are not tiny, and how often; a sum over all rows or values is a weight's gradient."""
         for (rows, inner, columns), times in self.seen.items():
             if rows * inner * columns >= SMALL:
                 name = f"{rows} × {inner} × {columns}"
-                call = (_gradient if inner == batch else _product)(rows, inner, columns, dtype)
+                call = (_gradient if inner >= batch else _product)(rows, inner, columns, dtype)
                 yield Part(name, call, 0.0, "", times)
 
 
