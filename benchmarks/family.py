@@ -54,7 +54,7 @@ class Products(TorchDispatchMode):
         return out
 
     def parts(self, batch: int, dtype: torch.dtype) -> Iterator[Part]:
-        """Those that are not tiny, and how often; a sum over all rows or values is a weight's gradient."""
+        """Those that are not tiny, and how often; sums over all rows or values are weights' gradients."""
         for (rows, inner, columns), times in self.seen.items():
             if rows * inner * columns >= SMALL:
                 name = f"{rows} × {inner} × {columns}"

@@ -211,7 +211,9 @@ class _Training:
         return partial(ShardedTables, config=settings, device=self.device)
 
 
-def _model(run: Run, train: Shards, make_tables: MakeTables) -> tuple[MultiTask, Objective]:
+def _model(
+    run: Run, train: Shards, make_tables: MakeTables = WholeTables
+) -> tuple[MultiTask, Objective]:
     """A fresh model and what it minimises; both read each task's statistics on train."""
     experiment, config = run.experiment, run.experiment.models[run.model]
     known = statistics(experiment.tasks, _labels(train), train.weight)
