@@ -44,19 +44,21 @@ class Dice(nn.Module):
 
     def forward(self, s: Tensor, counted: Tensor) -> Tensor:
         """As PReLU's; in fp32 or more."""
-        s = s.to(torch.promote_types(s.dtype, torch.float32))
-        mean, variance = self._measured(s, counted) if self.training else (self.mean, self.variance)
-        share = ((s - mean) * (variance + EPSILON).rsqrt()).sigmoid()
-        return share * s + (1.0 - share) * self.alpha * s
+        with torch.autocast(s.device.type, enabled=False):
+            s = s.to(torch.promote_types(s.dtype, torch.float32))
+            mean, variance = self._measured(s, counted) if self.training else (self.mean, self.variance)
+            share = ((s - mean) * (variance + EPSILON).rsqrt()).sigmoid()
+            return s * torch.addcmul(self.alpha, 1.0 - self.alpha, share)
 
     def _measured(self, s: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
         """Those of this batch, which move the averages unless it has no value."""
         count = counted.sum()
-        mean = (counted * s).sum(0) / count.clamp(min=1)
-        variance = (counted * (s - mean).square()).sum(0) / count.clamp(min=1)
+        shares = (counted / count.clamp(min=1)).t()  # sums as products, of fewer passes over memory
+        mean = shares @ s
+        variance = shares @ (s - mean).square()
         with torch.no_grad():
             for kept, found in ((self.mean, mean), (self.variance, variance)):
-                kept.lerp_(found, MOMENTUM * (count > 0).to(found.dtype))
+                kept.lerp_(found[0], MOMENTUM * (count > 0).to(found.dtype))
         return mean, variance
 
 
