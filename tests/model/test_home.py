@@ -110,7 +110,7 @@ def test_gradients(hidden: tuple[int, ...], experts: int, pairs: int) -> None:
     assert gradients_are_right(module.train(), embedded(TASKS, "shared"), views)
 
 
-def test_pairs_of_the_paper_share_the_inputs_columns() -> None:
+def test_pairs_may_share_the_inputs_columns() -> None:
     """Rank |v| / L for each of L pairs, of each level's own inputs: 6 columns, then 5."""
     _, w = built(HoME(hidden=(5,), rank="split", pairs=2), TASKS)
     assert [w[f"{level}.features.into.0.weight"].shape for level in ("of_groups", "of_tasks")] == [

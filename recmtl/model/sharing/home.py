@@ -32,7 +32,7 @@ class HierarchicalExperts(SharingModule):
     matrices and their rank, None for the inputs' columns / pairs.
 
     Reference: Wang et al., HoME: Hierarchy of Multi-Gate Experts for Multi-Task Learning at Kuaishou,
-    KDD 2025, section 3, which has several pairs of that rank.
+    KDD 2025, section 3, which mixes several pairs.
     """
 
     def __init__(
