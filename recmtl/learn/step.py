@@ -133,6 +133,13 @@ class Objective:
         penalties = [loss for name, loss in whole.items() if name not in self.options]
         gradients.backward(list(self.weigher.factors().values()), penalties, group)
 
+    def look_back(self, again: Callable[[], Losses], group: Group) -> None:
+        """After a step: tell the weigher, where it asks, what the same batch's losses are now."""
+        if self.weigher.looks_back:
+            with torch.no_grad():
+                weighted = torch.stack(self.weighted(again()))
+            self.weigher.look_back(group.total(weighted))
+
 
 def make_step(
     model: nn.Module, objective: Objective, optimizers: list[torch.optim.Optimizer],
@@ -166,21 +173,24 @@ def make_step(
             group.share_gradients([*tables, *classes], dense)
             for optimizer in optimizers:
                 optimizer.step()
-            if objective.weigher.looks_back:
-                with torch.no_grad():
-                    again = torch.stack(objective.weighted(forward(batch)[1]))
-                objective.weigher.look_back(group.total(again))
+            objective.look_back(lambda: forward(batch)[1], group)
         rest.put_back()
         return dict(zip(losses, found.unbind(), strict=True))
 
-    return Recorded(step) if engine(device) == "triton" and _alike(objective, config, group) else step
+    recorded = engine(device) == "triton" and recordable(model, objective, config, group)
+    return Recorded(step) if recorded else step
 
 
-def _alike(objective: Objective, config: TrainConfig, group: Group) -> bool:
-    """Whether all steps are the same kernels: one that is recorded has its learning rates in it."""
+def recordable(model: nn.Module, objective: Objective, config: TrainConfig, group: Group) -> bool:
+    """Whether all steps are the same kernels: one that is recorded has its learning rates in it.
+
+    A part of the model with an attribute `recordable = False` says that its own are not, or that it waits
+    for one of them, as for how many values it found.
+    """
     changing = (config.schedule, config.task_patience, objective.freeze, objective.weigher.reads)
-    # How many pairs a batch has is looked at on the host.
-    return group.size == 1 and not objective.rankings and all(given is None for given in changing)
+    parts = all(getattr(part, "recordable", True) for part in model.modules())
+    fixed = parts and not objective.rankings  # how many pairs a batch has is looked at on the host
+    return fixed and group.size == 1 and all(given is None for given in changing)
 
 
 def _ranking(task: str) -> str:

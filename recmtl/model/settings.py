@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from recmtl.errors import nearest
 from recmtl.model.interaction import Interaction, NoInteraction
@@ -11,7 +11,7 @@ from recmtl.model.pooling import TargetAttention, refusal
 from recmtl.model.relation import Independent, Relation
 from recmtl.model.relation.derived import derivable
 from recmtl.model.sharing import Sharing
-from recmtl.model.sharing.options import Dropout, Tables, Widths
+from recmtl.model.sharing.options import Dropout, Tables
 from recmtl.schema import Config, Task
 from recmtl.schema.freeze import Freeze
 from recmtl.schema.losses import Loss, LossConfig, loss_of
@@ -27,9 +27,9 @@ class EmbeddingConfig(Config):
 
 
 class TowerConfig(Config):
-    """The network between a task's view and its raw output."""
+    """The network between a task's view and its raw output: without hidden layers a linear one."""
 
-    hidden: Widths = (64, 32)
+    hidden: tuple[PositiveInt, ...] = (64, 32)
     dropout: Dropout = 0.0
 
 

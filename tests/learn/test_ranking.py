@@ -16,7 +16,7 @@ from recmtl.learn.group import ALONE
 from recmtl.learn.losses import task_loss
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.ranking import RANKINGS, ranking_loss
-from recmtl.learn.step import Objective, _alike, make_step, parameters
+from recmtl.learn.step import Objective, make_step, parameters, recordable
 from recmtl.learn.tasks import TaskStatistics, label_space
 from recmtl.schema import Task
 from recmtl.schema.losses import CrossEntropy, Ranking
@@ -214,4 +214,5 @@ def test_on_a_gpu_its_steps_are_not_recorded() -> None:
     config = TrainConfig(monitor="auc_valid/a")
     plain = Objective(TASKS, {"a": 1.0, "b": 1.0}, {"a": KNOWN, "b": KNOWN})
     ranked = Objective(TASKS, LOSSES, {"a": KNOWN, "b": KNOWN})
-    assert _alike(plain, config, ALONE) and not _alike(ranked, config, ALONE)
+    model = torch.nn.Module()
+    assert recordable(model, plain, config, ALONE) and not recordable(model, ranked, config, ALONE)

@@ -91,6 +91,16 @@ def test_what_a_list_is_pooled_by_and_what_meets_before_the_sharing_have_boxes_o
     assert titles.count("attention over lists") == titles.count("cross networks") == 1
 
 
+def test_a_gate_over_what_the_towers_read_has_a_box_for_each_task() -> None:
+    gated = {"kind": "pepnet", "prior": ["user"], "output_gate": True}
+    model = made(settings(gated, {"kind": "independent"}, "all_rows"))
+    found = boxes(draw(model, "m"))
+    assert counted(found) == parameter_count(model)
+    titles = [texts[0] for _, texts in found]
+    assert titles.count("output gate: 4 columns of prior") == 1
+    assert {"scaled view of ctr", "scaled view of ctcvr"} < {*titles}
+
+
 def test_features_stand_in_groups_with_the_largest_by_name() -> None:
     found = boxes(draw(model_for("shared_bottom", "independent", "all_rows"), "m"))
     assert [texts for role, texts in found if role == "features"] == [
