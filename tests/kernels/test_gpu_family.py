@@ -19,6 +19,7 @@ from recmtl.model.interaction import Interaction
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.schema import Task
 from recmtl.schema.freeze import Freeze
+from recmtl.schema.losses import SampledSoftmax
 from recmtl.schema.weighting import WeightingConfig
 from recmtl.suite import checks
 from recmtl.suite.made_up import LAYOUT, make_batch
@@ -75,6 +76,7 @@ def of_parts(config: ModelConfig) -> Callable[[], Made]:
 WITH_OPTIONS: list[dict[str, Any]] = [
     *({"kind": kind, "balance": 0.1, "temperature": 2.0} for kind in ("mmoe", "cgc")),
     {"kind": "pepnet", "domain": ["item"], "prior": ["user", "age"]},
+    {"kind": "home", "pairs": 2, "rank": 3},
     {"kind": "soft_sharing", "distance": "trace_norm"},
 ]
 CASES = [
@@ -108,9 +110,10 @@ def test_every_interaction(sharing: str, kind: str, precision: str) -> None:
 
 
 @PRECISIONS
-@pytest.mark.parametrize("normalised", [False, True])
-def test_target_attention(normalised: bool, precision: str) -> None:
-    pooling = {"history": {"target": "item", "softmax": normalised}}
+@pytest.mark.parametrize("options", [{}, {"softmax": True}, {"activation": "prelu"},
+                                     {"activation": "dice"}], ids=str)
+def test_target_attention(options: dict[str, Any], precision: str) -> None:
+    pooling = {"history": {"target": "item", **options}}
     config = checks.settings({"kind": "mmoe"}, ALONE_EACH, "all_rows")
     same_on_both(
         of_parts(ModelConfig.model_validate({**config.model_dump(), "pooling": pooling})),
@@ -121,11 +124,26 @@ def test_target_attention(normalised: bool, precision: str) -> None:
 @PRECISIONS
 @pytest.mark.parametrize("task", heads.TASKS.values(), ids=heads.TASKS)
 def test_every_head(task: Task, precision: str) -> None:
+    given = SampledSoftmax(proposal="uniform") if task.type == "retrieval" else None  # each class once
+
     def make() -> Made:
-        aim = heads.objective_of(task, heads.batch_of(1000))
+        aim = heads.objective_of(task, heads.batch_of(1000), given)
         return heads.model_of(task, aim), aim
 
     same_on_both(make, heads.batch_of, precision)
+
+
+@pytest.mark.parametrize("kind", ["pairwise", "listwise"])
+def test_every_ranking(kind: str) -> None:
+    config = checks.settings({"kind": "mmoe"}, ALONE_EACH, "all_rows")
+    loss = {"ctr": {"kind": "cross_entropy", "ranking": {"kind": kind}}, "ctcvr": 1.0}
+
+    def batch_of(rows: int, seed: int) -> Batch:
+        return replace(make_batch(rows, seed), together=torch.arange(rows) // 5)
+
+    same_on_both(
+        of_parts(ModelConfig.model_validate({**config.model_dump(), "loss": loss})), batch_of, "fp32"
+    )
 
 
 @pytest.mark.parametrize("on", ["features", "parameters"])
