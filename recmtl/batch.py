@@ -80,6 +80,7 @@ class Batch:
     weight: "Tensor"  # (B,) float32
     origin: "Tensor"  # (B, 2) source file and row in it
     whole: int | None = None  # rows of the batch that this is one process's part of
+    turn: int = 0  # whose it is, where tasks take turns
 
     def __len__(self) -> int:
         return self.rows.shape[0]

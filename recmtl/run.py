@@ -38,6 +38,7 @@ from recmtl.learn.resume import Checkpoints
 from recmtl.learn.sharded.tables import ShardedTables
 from recmtl.learn.step import Objective
 from recmtl.learn.tasks import statistics
+from recmtl.learn.turns import InTurns, take_turns
 from recmtl.model.drawing import draw
 from recmtl.model.embedding import MakeTables, WholeTables
 from recmtl.model.multitask import MultiTask, build_model, parameter_count
@@ -190,8 +191,9 @@ class _Training:
         if not group.first:
             seed_everything(run.seed, "dropout", group.rank)  # each drops other units of other rows
         share = (group.rank, group.size)
+        rows = Loader(train, settings.batch_size, seed=run.seed, device=self.device, part=share)
         parts = Parts(
-            Loader(train, settings.batch_size, seed=run.seed, device=self.device, part=share),
+            InTurns([rows.only(turn.places) for turn in objective.turns]) if objective.turns else rows,
             Loader(valid, run.evaluated, device=self.device, part=share),
             _labels(valid), group,
         )
@@ -214,13 +216,17 @@ class _Training:
 def _model(run: Run, train: Shards, make_tables: MakeTables) -> tuple[MultiTask, Objective]:
     """A fresh model and what it minimises; both read each task's statistics on train."""
     experiment, config = run.experiment, run.experiment.models[run.model]
-    known = statistics(experiment.tasks, _labels(train), train.weight)
+    labels = _labels(train)
+    known = statistics(experiment.tasks, labels, train.weight)
+    turns = take_turns(config.turns, experiment.tasks, labels)
     seed_everything(run.seed, "model", run.model)
     model = build_model(
         config, experiment.embedding, train.layout, experiment.tasks,
         {task: (s.mean, s.std) for task, s in known.items()}, make_tables,
     )
-    return model, Objective(experiment.tasks, config.loss, known, config.weighting, config.freeze)
+    return model, Objective(
+        experiment.tasks, config.loss, known, config.weighting, config.freeze, turns
+    )
 
 
 def _labels(shards: Shards) -> dict[str, np.ndarray]:

@@ -42,6 +42,22 @@ class AdamW(Uncompiled, torch.optim.AdamW):
         )
 
 
+class AdamWInTurn(AdamW):
+    """Of tasks that take turns: decays no number that their losses have never had a gradient for.
+
+    Where parts of other tasks lie in one tensor with theirs, those have a gradient of 0.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        learned = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        before = [parameter.clone() for parameter in learned]
+        super().step()
+        for parameter, was in zip(learned, before, strict=True):
+            never = self.state[parameter]["exp_avg_sq"] == 0
+            parameter.copy_(torch.where(never, was, parameter))
+
+
 class RowAdagrad(Uncompiled):
     """Adagrad with one accumulator per row and copy of it, for parameters with sparse gradients.
 
@@ -87,7 +103,8 @@ class RowAdagrad(Uncompiled):
     def _squares(self, table: nn.Parameter, copies: int) -> Tensor:
         state = self.state[table]
         if "squares" not in state:
-            state["squares"] = torch.zeros(len(table), copies, device=table.device)
+            dtype = torch.promote_types(table.dtype, torch.float32)
+            state["squares"] = torch.zeros(len(table), copies, device=table.device, dtype=dtype)
         squares: Tensor = state["squares"]
         return squares
 
@@ -105,16 +122,18 @@ def _distinct(gradient: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def build_optimizers(
-    tables: list[nn.Parameter], dense: list[nn.Parameter], copies: int, config: TrainConfig
+    tables: list[nn.Parameter], dense: list[nn.Parameter], copies: int, config: TrainConfig,
+    in_turn: bool = False,
 ) -> list[torch.optim.Optimizer]:
-    """One optimizer for the tables, one for everything else."""
+    """One optimizer for the tables, one for everything else; of one turn where tasks take turns."""
     optimizers: list[torch.optim.Optimizer] = []
     if tables:
         optimizers.append(
             RowAdagrad(tables, config.table_learning_rate, config.table_l2, copies)
         )
     if dense:
-        optimizers.append(AdamW(dense, config.learning_rate, config.weight_decay))
+        kind = AdamWInTurn if in_turn and config.weight_decay else AdamW
+        optimizers.append(kind(dense, config.learning_rate, config.weight_decay))
     return optimizers
 
 

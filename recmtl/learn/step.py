@@ -1,7 +1,7 @@
 """One training step: a batch in, each task's loss out, weights moved; on a GPU as one recorded graph."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -15,6 +15,7 @@ from recmtl.learn.resting import NOTHING, Resting, stopped
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.task_gradients import TaskGradients
 from recmtl.learn.tasks import TaskStatistics
+from recmtl.learn.turns import Turn, backward
 from recmtl.learn.weighting import Weigher, build_weigher
 from recmtl.schema import Task
 from recmtl.schema.freeze import Freeze
@@ -29,13 +30,30 @@ WARM = 3  # steps before one is recorded: they make the optimizers' state and th
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised: the tasks, each one's loss, what moves its weight, and what moves later on."""
+    """What is minimised: the tasks, each one's loss, what moves its weight, and what moves later on.
+
+    Where tasks take turns each turn minimises its own, of `apart`.
+    """
 
     tasks: Mapping[str, Task]
     loss: Mapping[str, float | LossConfig]
     statistics: Mapping[str, TaskStatistics]  # on train
     weighting: WeightingConfig | None = None
     freeze: Freeze | None = None
+    turns: Sequence[Turn] = ()  # all of them, or the one that this is of
+
+    @cached_property
+    def apart(self) -> "Sequence[Objective]":
+        """Itself; of several turns each one's, with shares of the rows that it goes over."""
+        if len(self.turns) < 2:
+            return (self,)
+        return [
+            replace(
+                self, turns=(turn,), loss={n: given for n, given in self.loss.items() if n in turn.tasks},
+                statistics={n: replace(s, share=s.share / turn.part) for n, s in self.statistics.items()},
+            )
+            for turn in self.turns
+        ]
 
     @cached_property
     def options(self) -> Mapping[str, LossConfig]:
@@ -51,6 +69,11 @@ class Objective:
     def stopped(self) -> set[str]:
         """The tasks whose loss has left the sum: one fit's own."""
         return set()
+
+    @property
+    def over(self) -> bool:
+        """Whether all of its tasks have stopped."""
+        return len(self.stopped) == len(self.loss)
 
     def begin(self, past: Sequence[Mapping[str, float]], config: TrainConfig) -> None:
         """An epoch begins; `past` holds the metrics of those before it."""
@@ -104,14 +127,20 @@ class Objective:
         return torch.stack([weights.get(name, 1.0) * loss for name, loss in learned.items()]).sum()
 
     def backward(
-        self, losses: Mapping[str, Tensor], gradients: TaskGradients | None, group: Group
+        self, losses: Mapping[str, Tensor], gradients: TaskGradients | None, group: Group,
+        trained: Trained,
     ) -> None:
         """Leave the gradient of the total in every parameter; put together where tasks have theirs."""
-        if gradients is None:
-            self.total(losses).backward()  # type: ignore[no-untyped-call]
+        if self.over:  # others have a turn still
             return
         penalties = [loss for name, loss in losses.items() if name not in self.options]
-        gradients.backward(list(self.weigher.factors().values()), penalties, group)
+        if gradients is not None:
+            gradients.backward(list(self.weigher.factors().values()), penalties, group)
+        elif self.turns and penalties:
+            own = self.total({name: losses[name] for name in self.options})
+            backward(own, torch.stack(penalties).sum(), [*trained[0], *trained[1]])
+        else:
+            self.total(losses).backward()  # type: ignore[no-untyped-call]
 
 
 def make_step(
@@ -141,7 +170,7 @@ def make_step(
         if device != "cpu" or torch.isfinite(found).all():
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            objective.backward(losses, gradients, group)
+            objective.backward(losses, gradients, group, trained)
             rest.drop_gradients()
             group.share_gradients(tables, dense)
             for optimizer in optimizers:
@@ -159,7 +188,7 @@ def make_step(
 def _alike(objective: Objective, config: TrainConfig, group: Group) -> bool:
     """Whether all steps are the same kernels: one that is recorded has its learning rates in it."""
     changing = (config.schedule, config.task_patience, objective.freeze, objective.weigher.reads)
-    return group.size == 1 and all(given is None for given in changing)
+    return group.size == 1 and not objective.turns and all(given is None for given in changing)
 
 
 class Recorded:
