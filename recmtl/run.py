@@ -191,9 +191,9 @@ class _Training:
         if not group.first:
             seed_everything(run.seed, "dropout", group.rank)  # each drops other units of other rows
         share = (group.rank, group.size)
-        rows = Loader(train, settings.batch_size, seed=run.seed, device=self.device, part=share)
+        every = Loader(train, settings.batch_size, seed=run.seed, device=self.device, part=share)
         parts = Parts(
-            InTurns([rows.only(turn.places) for turn in objective.turns]) if objective.turns else rows,
+            InTurns([every.only(turn.places) for turn in objective.turns]) if objective.turns else every,
             Loader(valid, run.evaluated, device=self.device, part=share),
             _labels(valid), group,
         )

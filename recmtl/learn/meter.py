@@ -34,7 +34,7 @@ class Meter:
         if not waiting:
             return
         found = torch.cat([torch.stack(list(losses.values())) for losses, _ in waiting]).double().cpu()
-        pieces = found.split([len(losses) for losses, _ in waiting])
+        pieces = torch.split(found, [len(losses) for losses, _ in waiting])
         for values, (names, origin) in zip(pieces, waiting, strict=True):
             self._standing.steps += 1
             if not torch.isfinite(values).all():
