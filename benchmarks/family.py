@@ -1,10 +1,11 @@
 """What share of its floor each model's training step reaches, beside that of the first, all in turns.
 
-    python benchmarks/family.py CONFIG OUT [--precision fp32] [--rounds 8] [--threads 1]
+    python benchmarks/family.py CONFIG OUT [CONFIG OUT ...] [--precision fp32] [--rounds 8] [--threads 1]
 
-OUT holds the shards of CONFIG (`recmtl ingest`, `recmtl encode`). The floor is that of `floor.py`, of the
-products that a step is seen to make: each one measured alone, and the table's rows. Seconds are the
-processor's, so that what else it does counts little.
+OUT holds the shards of CONFIG (`recmtl ingest`, `recmtl encode`): of w1a.toml for family.toml, which has
+every sharing and interaction, of w1.toml for family_lists.toml, which has attention. The floor is that of
+`floor.py`, of the products that a step is seen to make: each one measured alone, and the table's rows.
+Seconds are the processor's, so that what else it does counts little.
 """
 
 import argparse
@@ -53,11 +54,11 @@ class Products(TorchDispatchMode):
         return out
 
     def parts(self, batch: int, dtype: torch.dtype) -> Iterator[Part]:
-        """Those that are not tiny, and how often; a sum over the batch is a weight's gradient."""
+        """Those that are not tiny, and how often; sums over all rows or values are weights' gradients."""
         for (rows, inner, columns), times in self.seen.items():
             if rows * inner * columns >= SMALL:
                 name = f"{rows} × {inner} × {columns}"
-                call = (_gradient if inner == batch else _product)(rows, inner, columns, dtype)
+                call = (_gradient if inner >= batch else _product)(rows, inner, columns, dtype)
                 yield Part(name, call, 0.0, "", times)
 
 
@@ -111,6 +112,20 @@ def _built(run: Run, train: Shards, config: TrainConfig, batch: Batch) -> Case:
     return Case(step, parts)
 
 
+def measured(experiment: Experiment, out: Path, precision: str, rounds: int) -> dict[str, Case]:
+    """The models of a file, in turns on one batch of its shards."""
+    config = experiment.train.model_copy(update={"precision": precision})
+    train = Shards.open(out / "shards" / "train")
+    batch = next(Loader(train, config.batch_size, seed=1).batches(1))
+    cases = {
+        name: _built(Run(experiment, name, 1, out), train, config, batch) for name in experiment.models
+    }
+    for number in range(rounds + 1):
+        for case in cases.values():
+            case.measure(batch, keep=number > 0)
+    return cases
+
+
 def table(cases: dict[str, Case]) -> str:
     lines = ["| model | floor, ms | step, ms | floor / step | of the first's |", "|---|---|---|---|---|"]
     first = None
@@ -126,26 +141,20 @@ def table(cases: dict[str, Case]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("config", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("given", type=Path, nargs="+", metavar="CONFIG OUT")
     parser.add_argument("--precision", default="fp32", choices=DTYPES)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
+    if len(chosen.given) % 2:
+        parser.error("each CONFIG stands before its OUT")
     torch.set_num_threads(chosen.threads)
     keep_freed_memory()  # as a fit does
-    experiment = Experiment.read(chosen.config)
-    config = experiment.train.model_copy(update={"precision": chosen.precision})
-    train = Shards.open(chosen.out / "shards" / "train")
-    batch = next(Loader(train, config.batch_size, seed=1).batches(1))
-    cases = {
-        name: _built(Run(experiment, name, 1, chosen.out), train, config, batch)
-        for name in experiment.models
-    }
-    for number in range(chosen.rounds + 1):
-        for case in cases.values():
-            case.measure(batch, keep=number > 0)
-    print(f"{chosen.precision}, batch {config.batch_size}, loops: {engine()}\n\n{table(cases)}")
+    for config, out in zip(chosen.given[::2], chosen.given[1::2], strict=True):
+        experiment = Experiment.read(config)
+        cases = measured(experiment, out, chosen.precision, chosen.rounds)
+        size = experiment.train.batch_size
+        print(f"{config.name}, {chosen.precision}, batch {size}, loops: {engine()}\n\n{table(cases)}\n")
 
 
 if __name__ == "__main__":

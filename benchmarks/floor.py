@@ -82,7 +82,7 @@ def dense_parts(model: nn.Module, rows: int, dtype: torch.dtype) -> Iterator[Par
 
 def table_parts(table: Tensor, batch: Batch) -> list[Part]:
     """What the batch reads of a table, the order of its rows, and those touched read and written once."""
-    rows = batch.rows.reshape(-1)
+    rows = torch.cat([batch.rows.reshape(-1), *(ragged.values for ragged in batch.lists.values())])
     touched = table.index_select(0, rows.unique())
     into = torch.empty_like(touched)
     read, kept = (float(tensor.numel() * 4) for tensor in (table.index_select(0, rows), touched))

@@ -1,10 +1,11 @@
 """Training on a GPU, end to end from encoded shards: rows a second by batch, precision and loops.
 
-    python benchmarks/gpu.py CONFIG OUT [--model mmoe] [--batches 4096 65536] [--epochs 6]
+    python benchmarks/gpu.py CONFIG OUT [--models mmoe …] [--batches 4096 65536] [--epochs 6]
 
 OUT holds the shards of CONFIG (`recmtl ingest`, `recmtl encode`). It is `recmtl.learn.fit` itself, loader
 included. The first epoch, in which the shards go to the GPU and kernels are compiled, stands apart; of
 the others, the median. Then a profile of steps in bf16 at the largest batch, by what the time is for.
+Models after the first are trained at the largest batch in bf16 alone.
 """
 
 import argparse
@@ -112,28 +113,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--model", default="mmoe")
+    parser.add_argument("--models", nargs="+", default=["mmoe"])
     parser.add_argument("--batches", type=int, nargs="+", default=[4096, 65536])
     parser.add_argument("--epochs", type=int, default=6)
     chosen = parser.parse_args()
-    bench = Bench(chosen.config, chosen.out, chosen.model)
+    first, *others = (Bench(chosen.config, chosen.out, name) for name in chosen.models)
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, loops: {engine('cuda')}, "
-          f"{len(bench.train):,} rows\n")
-    print("| batch, precision | first epoch, s | rows/s of the others, median | AUC on valid after the "
-          "first: ctr, ctcvr | GB |\n|---|---|---|---|---|")
+          f"{len(first.train):,} rows\n")
+    print("| model, batch, precision | first epoch, s | rows/s of the others, median | AUC on valid "
+          "after the first: ctr, ctcvr | GB |\n|---|---|---|---|---|")
     many = {"epochs": chosen.epochs, "patience": chosen.epochs}
     for size in chosen.batches:
         for precision in ("fp32", "bf16"):
-            config = bench.settings(batch_size=size, precision=precision, **many)
-            report(f"{size}, {precision}", bench.epochs(config))
-    largest = bench.settings(batch_size=max(chosen.batches), precision="bf16", **many)
-    report("the same, batches copied from the CPU's memory", bench.epochs(largest, resident=False))
+            config = first.settings(batch_size=size, precision=precision, **many)
+            report(f"{first.model}, {size}, {precision}", first.epochs(config))
+    largest = first.settings(batch_size=max(chosen.batches), precision="bf16", **many)
+    report("the same, batches copied from the CPU's memory", first.epochs(largest, resident=False))
     in_order = largest.model_copy(update={"deterministic": True})
-    first, second = bench.epochs(in_order), bench.epochs(in_order)
-    report("the same, sums in order", first)
-    losses = [[e for e in epoch.items() if e[0].startswith("loss")] for epoch in (first[-1], second[-1])]
+    runs = [first.epochs(in_order) for _ in range(2)]
+    report("the same, sums in order", runs[0])
+    for other in others:
+        report(f"{other.model}, {largest.batch_size}, bf16", other.epochs(largest))
+    losses = [{n: v for n, v in run[-1].items() if n.startswith("loss")} for run in runs]
     print(f"\ntwo runs with sums in order: {'equal' if losses[0] == losses[1] else losses}\n")
-    print(bench.profiled(largest))
+    print(first.profiled(largest))
 
 
 if __name__ == "__main__":

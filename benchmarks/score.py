@@ -68,7 +68,7 @@ class Parts:
     def model(self, bundle: Bundle) -> int:
         def over(batch: Batch) -> torch.Tensor:
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bundle.half):
-                return next(iter(bundle.model.scores(bundle.model(batch)).values()))
+                return next(iter(bundle.model.scores(bundle.model(batch), batch).values()))
 
         return rows(on_each_core(over, iter(self.batches)))
 

@@ -11,10 +11,11 @@ from recmtl.batch import Batch
 from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
+from recmtl.heads import head_of
 from recmtl.learn.group import ALONE
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.step import Losses, Objective, make_step, parameters
-from recmtl.learn.tasks import statistics
+from recmtl.learn.tasks import keep, statistics
 from recmtl.model.multitask import MultiTask, build_model
 
 USER = "user_id"
@@ -50,9 +51,11 @@ def make_case(
     first = layout.tables[width]
     torch.manual_seed(1)
     wider = replace(layout, tables={**layout.tables, width: first + users})
-    built = build_model(config, experiment.embedding, wider, tasks)
     labels = {name: train.labels(name) for name in layout.labels}
-    objective = Objective(tasks, config.loss, statistics(tasks, labels, train.weight))
+    heads = {task: head_of(tasks[task], loss) for task, loss in config.loss.items()}
+    known = keep(statistics(tasks, labels, train.weight), heads, labels, layout, train.dense)
+    built = build_model(config, experiment.embedding, wider, tasks, known)
+    objective = Objective(tasks, config.loss, known)
     settings = experiment.train.model_copy(update={"precision": precision})
     step = make_step(
         built, objective, build_optimizers(*parameters(built), settings), settings, ALONE

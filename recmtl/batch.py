@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recmtl.errors import RecmtlError, nearest
 
@@ -39,6 +39,15 @@ class Layout:
     def widths(self) -> dict[str, int]:
         """Each feature that is looked up → the width of its embedding."""
         return {slot.name: slot.width for slot in (*self.slots, *self.lists)}
+
+    def numbers(self, feature: str) -> slice:
+        """A feature's columns of `Batch.dense`. Raises RecmtlError where it has none."""
+        begin = 0
+        for name, width in self.dense.items():
+            if name == feature:
+                return slice(begin, begin + width)
+            begin += width
+        raise RecmtlError(f"no feature {feature!r} of numbers", fix=nearest(feature, self.dense))
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -81,6 +90,7 @@ class Batch:
     origin: "Tensor"  # (B, 2) source file and row in it
     whole: int | None = None  # rows of the batch that this is one process's part of
     turn: int = 0  # whose it is, where tasks take turns
+    together: "Tensor | None" = None  # (B,) int64: rows of one user or request have one number, in a row
 
     def __len__(self) -> int:
         return self.rows.shape[0]
@@ -115,6 +125,8 @@ class Batch:
     def tensors(self) -> Iterator["Tensor"]:
         """Every tensor, in an order that is the same for batches of one layout."""
         yield from (self.rows, self.dense, self.weight, self.origin, *self.labels.values())
+        if self.together is not None:
+            yield self.together
         for ragged in self.lists.values():
             yield from (ragged.values, ragged.offsets)
 
@@ -125,6 +137,7 @@ class Batch:
             origin=change(self.origin),
             labels={name: change(label) for name, label in self.labels.items()},
             lists={n: Ragged(change(r.values), change(r.offsets)) for n, r in self.lists.items()},
+            together=None if self.together is None else change(self.together),
         )
 
 
@@ -190,10 +203,37 @@ class Shared:
 
 
 @dataclass(frozen=True)
+class Factored:
+    """A raw output (B, K) that nobody has computed, in its two factors: hidden · tableᵀ.
+
+    Its columns are too many for all at once: a loss reads some, a head some after the other. `rows` gives
+    those of the table by number, (N,) → (N, W), with a gradient to these alone.
+    """
+
+    hidden: "Tensor"  # (B, W)
+    table: "Tensor"  # (K, W)
+    rows: Callable[["Tensor"], "Tensor"]
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        return self.hidden.dtype
+
+    @property
+    def device(self) -> "torch.device":
+        return self.hidden.device
+
+    def to(self, dtype: "torch.dtype") -> "Factored":
+        return replace(self, hidden=self.hidden.to(dtype))
+
+
+Raw = Any  # of a task: a tensor (B,) or (B, C), or Factored; its head knows which
+
+
+@dataclass(frozen=True)
 class Related:
     """What a relation gives: the tasks' raw outputs, weights of rows in a task's loss, named scalars."""
 
-    raw: Mapping[str, "Tensor"]  # task → (B,) or (B, C)
+    raw: Mapping[str, Raw]
     weights: Mapping[str, "Tensor"] = field(default_factory=dict)  # task → (B,), without gradient
     penalties: Mapping[str, "Tensor"] = field(default_factory=dict)
 
@@ -202,12 +242,12 @@ class Related:
 class Output:
     """What a model gives for a batch.
 
-    `raw` is what a task's head makes its score of: (B,), or (B, C) with columns. `weights` say how
-    much a row counts for in a task's loss, in place of 1 / the share of train rows that the task lives
-    on; `penalties` are named scalars added to the loss; `embedded` has each view that the sharing read.
+    `raw` is what a task's head makes its score of. `weights` say how much a row counts for in a task's
+    loss, in place of 1 / the share of train rows that the task lives on; `penalties` are named scalars
+    added to the loss; `embedded` has each view that the sharing read.
     """
 
-    raw: Mapping[str, "Tensor"]  # task → (B,) or (B, C)
+    raw: Mapping[str, Raw]
     gates: Mapping[str, Gate]
     weights: Mapping[str, "Tensor"]  # task → (B,)
     penalties: Mapping[str, "Tensor"]

@@ -10,11 +10,13 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from recmtl.errors import RecmtlError, nearest
 from recmtl.folder import digest
+from recmtl.heads import head_of
 from recmtl.learn import TrainConfig
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.plugins import classes_of
 from recmtl.schema import Problem
 from recmtl.schema.features import embedding_widths, is_list
+from recmtl.schema.losses import LossConfig
 
 
 class Experiment(Problem):
@@ -85,6 +87,17 @@ class Experiment(Problem):
         return self
 
     @model_validator(mode="after")
+    def _rows_that_are_ranked_are_held_together(self) -> "Experiment":
+        for name, model in self.models.items():
+            for task, loss in model.loss.items():
+                if isinstance(loss, LossConfig) and loss.ranking and not self.data.together:
+                    raise ValueError(
+                        f"models.{name}: loss.{task}.ranking: a batch of train hardly ever has two rows "
+                        "of a user: name the column of the user or request in data.together"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _tables_can_be_sharded(self) -> "Experiment":
         widths: dict[str, int | None] = {"embedding.width": self.embedding.width}
         widths |= {f"features.{n}.width": getattr(f, "width", None) for n, f in self.features.items()}
@@ -106,6 +119,10 @@ class Experiment(Problem):
             raise ValueError(f"train.monitor: no task {task!r}; {nearest(task, self.tasks)}")
         if metric not in self.train.measuring(self.tasks[task]):
             raise ValueError(f"train.monitor: {metric!r} does not measure a {self.tasks[task].type} task")
+        if metric in head_of(self.tasks[task]).within and not self.data.together:
+            raise ValueError(
+                f"train.monitor: {metric} is within users or requests: name their column in data.together"
+            )
         for name, model in self.models.items():
             if task not in model.reports(self.tasks):
                 raise ValueError(

@@ -49,6 +49,7 @@ def _part(
     rows = Rows(
         {label: np.asarray(opened.labels(label)) for label in opened.layout.labels},
         opened.keys()[group].to_numpy(zero_copy_only=False) if group else None,
+        opened.together,
     )
     scores = [
         RunScores(

@@ -28,6 +28,7 @@ from recmtl.errors import RecmtlError
 from recmtl.evaluate.gates import gate_heat_map
 from recmtl.experiment import Experiment
 from recmtl.folder import digest, file_digest, is_current, locked, read_manifest, write_folder
+from recmtl.heads import head_of
 from recmtl.heads.columns import column_of, scores_of
 from recmtl.kernels import engine, give_freed_memory_back
 from recmtl.learn.epoch import Epoch
@@ -37,7 +38,7 @@ from recmtl.learn.predict import Predictions, predict
 from recmtl.learn.resume import Checkpoints
 from recmtl.learn.sharded.tables import ShardedTables
 from recmtl.learn.step import Objective
-from recmtl.learn.tasks import statistics
+from recmtl.learn.tasks import keep, statistics
 from recmtl.learn.turns import InTurns, take_turns
 from recmtl.model.drawing import draw
 from recmtl.model.embedding import MakeTables, WholeTables
@@ -195,7 +196,7 @@ class _Training:
         parts = Parts(
             InTurns([every.only(turn.places) for turn in objective.turns]) if objective.turns else every,
             Loader(valid, run.evaluated, device=self.device, part=share),
-            _labels(valid), group,
+            _labels(valid), group, valid.together,
         )
         for epoch in fit(model, parts, objective, settings, self._keep(), progress):
             listen(epoch)
@@ -213,16 +214,19 @@ class _Training:
         return partial(ShardedTables, config=settings, device=self.device)
 
 
-def _model(run: Run, train: Shards, make_tables: MakeTables) -> tuple[MultiTask, Objective]:
+def _model(
+    run: Run, train: Shards, make_tables: MakeTables = WholeTables
+) -> tuple[MultiTask, Objective]:
     """A fresh model and what it minimises; both read each task's statistics on train."""
     experiment, config = run.experiment, run.experiment.models[run.model]
     labels = _labels(train)
     known = statistics(experiment.tasks, labels, train.weight)
+    heads = {task: head_of(experiment.tasks[task], loss) for task, loss in config.loss.items()}
+    known = keep(known, heads, labels, train.layout, train.dense)
     turns = take_turns(config.turns, experiment.tasks, labels)
     seed_everything(run.seed, "model", run.model)
     model = build_model(
-        config, experiment.embedding, train.layout, experiment.tasks,
-        {task: (s.mean, s.std) for task, s in known.items()}, make_tables,
+        config, experiment.embedding, train.layout, experiment.tasks, known, make_tables
     )
     return model, Objective(
         experiment.tasks, config.loss, known, config.weighting, config.freeze, turns

@@ -92,6 +92,8 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(path: str, near: str
 
 TASK = {"label": "converted", "given": "click"}
 TURNS = [["ctr"], ["ctcvr"]]
+RANKED = {"kind": "cross_entropy", "ranking": {"kind": "pairwise", "weight": 0.1}}
+LISTED = {"kind": "cross_entropy", "ranking": {"kind": "listwise"}}
 REFUSED: list[tuple[dict[str, object], str]] = [
     ({"name": "a/b"}, "name"),
     ({"labels": {}}, "labels"),
@@ -161,6 +163,25 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"models__mmoe__loss": {"ctr": {"kind": "huber"}}},
      "models.mmoe: loss.ctr: 'huber' is a loss of regression tasks, 'ctr' is binary"),
     ({"models__mmoe__loss": {"value": {"kind": "focal"}}}, "'value' is regression"),
+    ({"models__mmoe__loss": {"ctr": RANKED}},
+     "models.mmoe: loss.ctr.ranking: a batch of train hardly ever has two rows of a user: name the"),
+    ({"models__mmoe__loss": {"ctr": {**RANKED, "ranking": {"kind": "pairwise", "wieght": 1}}}},
+     "loss.ctr.cross_entropy.ranking.wieght: unknown key; did you mean 'weight'?"),
+    ({"models__mmoe__loss": {"ctr": {**RANKED, "ranking": {"kind": "pointwise"}}}},
+     "loss.ctr.cross_entropy.ranking.kind: Input should be 'pairwise' or 'listwise'"),
+    ({"models__mmoe__loss": {"ctr": {**RANKED, "ranking": {"kind": "pairwise", "weight": 0}}}},
+     "loss.ctr.cross_entropy.ranking.weight"),
+    ({"data__together": "user", "models__mmoe__loss": {"value": {**LISTED, "kind": "squared"}}},
+     "models.mmoe: loss.value: ranking: 'listwise' is for binary tasks, 'value' is regression"),
+    ({"data__together": "user", "models__mmoe__loss": {"value": {**RANKED, "kind": "squared"}},
+      "tasks__value": {"label": ["spent", "click"], "type": "regression"}},
+     "models.mmoe: loss.value: ranking: rows are in the order of one label, 'value' has 2"),
+    ({"data__together": "user", "models__mmoe__relation": {"kind": "escm2"},
+      "models__mmoe__loss": {"ctr": 1.0, "cvr": RANKED}}, "give loss.cvr as a weight alone"),
+    ({"train__monitor": "gauc_valid/ctr"},
+     "train.monitor: gauc is within users or requests: name their column in data.together"),
+    ({"data__together": "user", "train__monitor": "gauc_valid/value"},
+     "'gauc' does not measure a regression task"),
     ({"models__mmoe__weighting": {"kind": "dva"}}, "models.mmoe.weighting: "),
     ({"models__mmoe__weighting": {"kind": "dwa", "temperatur": 1}},
      "models.mmoe.weighting.dwa.temperatur: unknown key; did you mean 'temperature'?"),
@@ -199,6 +220,9 @@ REFUSED: list[tuple[dict[str, object], str]] = [
      "weighting is between tasks of one step, turns have steps each"),
     ({"models__mmoe__turns": TURNS, "models__mmoe__sharing": {"kind": "home"}},
      "turns: sharing 'home' normalises by running statistics"),
+    ({"models__mmoe__turns": TURNS,
+      "models__mmoe__pooling": {"recent": {"target": "user", "activation": "dice"}}},
+     "turns: pooling.recent normalises by running statistics"),
     ({"models__mmoe__turns": TURNS, "train__sharded_tables": "planned"},
      "models.mmoe: turns: sharded tables have one optimizer's state"),
     ({"models__mmoe__turns": TURNS, "models__mmoe__tables": "per_task", "train__table_l2": 0.1},
@@ -317,6 +341,18 @@ def test_what_changes_in_training_is_in_the_digest_where_it_is_named_alone() -> 
         assert named.digest != plain.digest
         again = Experiment.parse(named.model_dump(mode="json", exclude={"root"}), root=Path())
         assert (again.models, again.train) == (named.models, named.train)
+
+
+def test_a_ranking_and_its_column_are_in_the_digest_where_they_are_named_alone() -> None:
+    plain = Experiment.parse(content(), root=Path())
+    assert "ranking" not in plain.model_dump_json() and "together" not in plain.model_dump_json()
+    written = Experiment.parse(edited(models__mmoe__loss={"ctr": LISTED, "ctcvr": RANKED},
+                                      data__together="user", train__monitor="gauc_valid/ctr"), Path())
+    again = Experiment.parse(written.model_dump(mode="json", exclude={"root"}), root=Path())
+    assert again == written and again.digest == written.digest
+    for dropped in ({"models__mmoe__loss": {"ctr": 1.0, "ctcvr": RANKED}}, {"data__together": "t"}):
+        edits = {"data__together": "user", "models__mmoe__loss": {"ctr": LISTED, "ctcvr": RANKED}}
+        assert Experiment.parse(edited(**{**edits, **dropped}), Path()).digest != written.digest
 
 
 def test_what_each_model_reports_is_told_apart() -> None:

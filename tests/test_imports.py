@@ -41,7 +41,7 @@ import torch
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.settings import TrainConfig
 table, weight = (torch.nn.Parameter(torch.ones(3, 2)) for _ in range(2))
-optimizers = build_optimizers([table], [weight], 1, TrainConfig(monitor="auc_valid/ctr"))
+optimizers = build_optimizers([table], [weight], 1, [], TrainConfig(monitor="auc_valid/ctr"))
 table.grad, weight.grad = torch.ones(3, 2).to_sparse(1), torch.ones(3, 2)
 for optimizer in optimizers:
     optimizer.step()

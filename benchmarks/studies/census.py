@@ -4,9 +4,9 @@
 
 Group 1: income above 50,000 dollars and never married; group 2: education at college and never married.
 None of the three is an input. Every model gets the same settings to choose from, on valid and with one
-seed of its own; then so many seeds of its best. Without --test those are measured on valid. A run that
-is done is not done again: the command goes on where it was stopped. --quick is group 1 alone, one setting
-and two seeds.
+seed of its own; then so many seeds of its best, measured on valid and, with --test, on the test rows. A
+run that is done is not done again: the command goes on where it was stopped. --quick is group 1 alone,
+one setting and two seeds. Tables go to standard output, the figures to docs/images.
 
 Reference: Ma et al., KDD 2018, which leaves the same columns out.
 """
@@ -16,6 +16,7 @@ import itertools
 import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import pyarrow as pa
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
-from benchmarks.studies.results import keep, table
+from benchmarks.studies.results import IMAGES, bootstrap, keep, table, told
 from recmtl import pipeline
 from recmtl.current import open_prepared
 from recmtl.data.duck import connect
@@ -34,6 +35,7 @@ from recmtl.data.shards import Shards
 from recmtl.demo import configuration
 from recmtl.experiment import Experiment
 from recmtl.heads.measures import auc
+from recmtl.page import intervals, save_figure
 from recmtl.progress import SILENT
 from recmtl.run import Prepared, Run, evaluate_run, load_scores, train_run
 
@@ -57,6 +59,7 @@ HIDDEN = ((64, 32), (128, 64))
 RATES = (5e-4, 1e-3, 2e-3)
 SETTINGS = tuple(itertools.product(HIDDEN, RATES))
 QUICK = (4,)  # of them
+ALONE = "single"
 CHOOSING = 1000  # the seed that settings are chosen with
 
 
@@ -134,43 +137,89 @@ def _frame(config: Experiment, examples: Examples, part: str, columns: list[str]
     return rows.to_pandas().astype(str).assign(**labels)
 
 
+@dataclass(frozen=True)
+class Found:
+    """One model's AUC by part and task, (S,) over its seeds; its setting and the processor's seconds."""
+
+    aucs: Mapping[str, Mapping[str, np.ndarray]]
+    setting: int
+    seconds: float
+
+
 def study(
-    group: str, out: Path, seeds: int, part: str, settings: Sequence[int] = range(len(SETTINGS))
-) -> Iterator[list[str]]:
-    """A line a model: its best and mean AUC of each task, and the setting that it was given."""
+    group: str, out: Path, seeds: int, parts: Sequence[str], settings: Sequence[int]
+) -> Iterator[tuple[str, Found]]:
+    """Each model with what was found, as soon as it is."""
     prepared = prepare(group, out)
-    base = one_hot(prepared, part, group)
-    yield ["logistic regression, one-hot", *(f"{value:.4f}" for value in base.values()), "", ""]
     for model in SHARINGS:
         start = time.process_time()
         setting = search(group, model, settings, out, prepared)
         runs = [trained(group, model, setting, seed, out, prepared) for seed in range(1, seeds + 1)]
-        found = [aucs(run, prepared, part) for run in runs]
-        values = {task: [of_run[task] for of_run in found] for task in base}
-        hidden, rate = SETTINGS[setting]
-        yield [model, *(f"{max(v):.4f} / {np.mean(v):.4f}" for v in values.values()),
-               f"{list(hidden)}, {rate:g}", f"{time.process_time() - start:.0f}"]
+        found = {part: [aucs(run, prepared, part) for run in runs] for part in parts}
+        seconds = time.process_time() - start
+        yield model, Found(
+            {part: {task: np.array([own[task] for own in values]) for task in values[0]}
+             for part, values in found.items()}, setting, seconds,
+        )
+
+
+def tables(found: Mapping[str, Found], base: Mapping[str, Mapping[str, float]]) -> str:
+    """A table a part: a line a model, best and mean over seeds, and the mean less that of `single`."""
+    made = []
+    for part, regression in base.items():
+        tasks = list(regression)
+        drawn = {t: bootstrap({m: f.aucs[part][t] for m, f in found.items()}) for t in tasks}
+        lines = [["logistic regression", *(f"{regression[t]:.4f}" if i == 0 else "" for t in tasks
+                                           for i in range(3)), ""]]
+        for model, own in found.items():
+            cells = [
+                (f"{own.aucs[part][t].max():.4f}", told(drawn[t].estimate(model)),
+                 "" if model == ALONE else told(drawn[t].difference(model, ALONE), signed=True))
+                for t in tasks
+            ]
+            hidden, rate = SETTINGS[own.setting]
+            setting = f"{list(hidden)}, {rate:g}"
+            lines.append([model, *(cell for three in cells for cell in three), setting])
+        head = [f"{t}: {what}" for t in tasks for what in ("best", "mean", f"less {ALONE}")]
+        made.append(table([f"AUC on {part}", *head, "setting"], lines))
+    return "\n\n".join(made)
+
+
+def draw(group: str, found: Mapping[str, Found], base: Mapping[str, float], part: str) -> None:
+    """Every seed a dot, the mean of each model with its interval, and the regression a thin line."""
+    panels, seeds = {}, {}
+    for task in base:
+        values = {model: own.aucs[part][task] for model, own in found.items()}
+        drawn = bootstrap(values)
+        panels[task] = {m: (e.value, e.low, e.high) for m in values for e in [drawn.estimate(m)]}
+        seeds[task] = values
+    save_figure(intervals(panels, f"AUC on {part}", base, seeds), IMAGES / f"study-census-{group}.png")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--out", type=Path, default=Path("runs/study-census"))
-    parser.add_argument("--test", action="store_true", help="read the test rows")
+    parser.add_argument("--test", action="store_true", help="read the test rows, too")
     parser.add_argument("--quick", action="store_true", help="to see that it works, and for how long")
     chosen = parser.parse_args()
-    part = "test" if chosen.test else "valid"
+    parts = ("valid", "test") if chosen.test else ("valid",)
     seeds, settings = (2, QUICK) if chosen.quick else (chosen.seeds, range(len(SETTINGS)))
-    found = {}
-    for group, own in list(GROUPS.items())[: 1 if chosen.quick else None]:
-        lines = []
-        for line in study(group, chosen.out / group, seeds, part, settings):
-            print(group, *line, sep=" | ", flush=True)
-            lines.append(line)
-        found[group] = lines
-        heads = [f"{task}: best / mean" for task in (*own, MARRIED)]
-        print(table(["model", *heads, "setting", "seconds of the processor"], lines))
-    keep("study_census", {"part": part, "seeds": seeds, **found})
+    kept = {}
+    for group in list(GROUPS)[: 1 if chosen.quick else None]:
+        out, found = chosen.out / group, {}
+        for model, own in study(group, out, seeds, parts, settings):
+            found[model] = own
+            print(f"{group}: {model}, {own.seconds:.0f} seconds of the processor", flush=True)
+        base = {part: one_hot(open_prepared(experiment(group, SETTINGS[0]), out), part, group)
+                for part in parts}
+        print(f"\n{tables(found, base)}\n")
+        draw(group, found, base[parts[-1]], parts[-1])
+        kept[group] = {
+            model: {part: {t: list(v) for t, v in tasks.items()} for part, tasks in own.aucs.items()}
+            for model, own in found.items()
+        }
+    keep("study_census", {"seeds": seeds, **kept})
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from recmtl.data.shards import Shards
 from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.resident import Resident, fits_on
 from recmtl.data.storage.rowfiles import Rows, size_of
+from recmtl.data.storage.together import TOGETHER, mixed_runs, runs_of
 from recmtl.seed import numpy_generator
 
 BLOCK_ROWS = 1 << 12  # read as they lie on disk
@@ -25,7 +26,8 @@ class Loader:
     """Every row once an epoch, the last batch smaller where the rows do not divide evenly.
 
     With a seed, blocks of rows are permuted and rows shuffled within windows of blocks, the same way
-    for the same seed and epoch; without one, rows come in order.
+    for the same seed and epoch; without one, rows come in order. Rows that belong together are shuffled
+    as one: they come in one batch, but for those that its end cuts.
 
     `part` = (i, n) gives the share of the i-th of n processes: an n-th of each shuffled batch, which
     then has n · batch_size rows, or of rows in order a stretch; all have equally many batches, though
@@ -48,6 +50,7 @@ class Loader:
             {name: np.asarray(matrix) for name, matrix in content.matrices.items()},
             {name: (np.asarray(v), np.asarray(o)) for name, (v, o) in content.lists.items()},
         )
+        self._runs = None if seed is None or shards.together is None else runs_of(shards.together)
         self.resident: bool | None = None
         # Of loaders over some of these rows, too: all rows lie on a device once.
         held, there = self._content, self._device
@@ -56,8 +59,10 @@ class Loader:
 
     def only(self, places: np.ndarray) -> "Loader":
         """A loader like this one of the rows at `places` (n,) alone."""
-        some = copy(self)
+        some, together = copy(self), self._shards.together
         some._only, some.rows = places, len(places)
+        if self._runs is not None and together is not None:
+            some._runs = runs_of(together.take(places))
         return some
 
     def __len__(self) -> int:
@@ -93,7 +98,8 @@ class Loader:
     def _shuffled(self, seed: int, epoch: int, skip: int) -> Iterator[tuple[np.ndarray, int | None]]:
         generator = numpy_generator(seed, "loader", epoch)
         own, count = self._part
-        for places in islice(_places(self.rows, self._size * count, generator), skip, None):
+        batches = _places(self.rows, self._size * count, generator, self._runs)
+        for places in islice(batches, skip, None):
             yield np.array_split(places, count)[own], len(places)
 
     def _read(self, places: np.ndarray, whole: int | None) -> Batch:
@@ -110,11 +116,12 @@ class Loader:
     def _batch(
         self, matrices: Mapping[str, Tensor], lists: Mapping[str, Ragged], whole: int | None
     ) -> Batch:
-        labels = matrices["labels"].t().contiguous()
+        labels, together = matrices["labels"].t().contiguous(), matrices.get(TOGETHER)
         return Batch(
             rows=matrices["rows"], dense=matrices["dense"], weight=matrices["weight"].squeeze(1),
             lists=lists, labels=dict(zip(self._shards.layout.labels, labels, strict=True)),
             origin=matrices["origin"], whole=whole,
+            together=None if together is None else together.squeeze(1),
         )
 
 
@@ -140,8 +147,10 @@ def _arrived(batch: Batch, copied: "torch.cuda.Event") -> Batch:
     return batch
 
 
-def _places(count: int, size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """Places of `count` rows in batches of `size`, shuffled window by window."""
+def _places(
+    count: int, size: int, generator: np.random.Generator, runs: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """Places of `count` rows in batches of `size`, shuffled window by window; rows of a run as one."""
     blocks = generator.permutation(-(-count // BLOCK_ROWS))
     left = np.empty(0, dtype=np.int64)
     for start in range(0, len(blocks), WINDOW_BLOCKS):
@@ -149,7 +158,11 @@ def _places(count: int, size: int, generator: np.random.Generator) -> Iterator[n
             np.arange(block * BLOCK_ROWS, min((block + 1) * BLOCK_ROWS, count))
             for block in blocks[start : start + WINDOW_BLOCKS]
         ]
-        left = np.concatenate([left, generator.permutation(np.concatenate(window))])
+        mixed = (
+            generator.permutation(np.concatenate(window)) if runs is None
+            else mixed_runs(window, runs, generator)
+        )
+        left = np.concatenate([left, mixed])
         whole = len(left) // size * size
         yield from left[:whole].reshape(-1, size)
         left = left[whole:]

@@ -2,7 +2,9 @@
 
 A part's folder holds the matrices rows (N, S), dense (N, D), labels (N, L; NaN is null), weight
 (N, 1) and origin (N, 2: source file, row in it), and the list columns; valid and test have
-`keys.parquet` too. Train rows are permuted once when written; the others keep the examples' order.
+`keys.parquet` too. Train rows are permuted once when written; the others keep the examples' order. Where
+[data] names a column `together`, there is a matrix of that name (N, 1), a number a value, and train rows
+of one number lie beside each other.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ from recmtl.data.storage.blocks import Blocks
 from recmtl.data.storage.rowfiles import Appender, Rows, describe, open_rows
 from recmtl.data.storage.shuffle import shuffle
 from recmtl.data.storage.tally import Tally
+from recmtl.data.storage.together import TOGETHER
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
 from recmtl.progress import SILENT, Progress
@@ -112,6 +115,12 @@ class Shards:
         """(N, 2) int32: source file, row in it."""
         return self.content.matrices["origin"]
 
+    @property
+    def together(self) -> np.ndarray | None:
+        """(N,) int64: rows of one user or request have one number; None where [data] names none."""
+        numbers = self.content.matrices.get(TOGETHER)
+        return None if numbers is None else numbers[:, 0]
+
     def labels(self, name: str) -> np.ndarray:
         """(N,) float32 with NaN for null."""
         return self.content.matrices["labels"][:, self.layout.labels.index(name)]
@@ -132,6 +141,7 @@ def shards_key(problem: Problem, examples: str, encoder: str, seed: int) -> str:
         FORMAT, examples, encoder, data.split.model_dump(), seed, data.keys,
         data.group, data.impressions.id, problem.labels,
         {name: task.model_dump() for name, task in problem.tasks.items()},
+        *filter(None, [data.together]),
     ])
 
 

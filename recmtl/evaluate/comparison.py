@@ -36,10 +36,14 @@ class RunScores:
 
 @dataclass(frozen=True)
 class Rows:
-    """A part's labels, (N,) float32 with NaN for null, and the group of each row, if it has one."""
+    """A part's labels, (N,) float32 with NaN for null, and the group of each row, if it has one.
+
+    `together` (N,) is the number of each row's user or request, where [data] names such a column.
+    """
 
     labels: Mapping[str, np.ndarray]
     group: np.ndarray | None = None
+    together: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def compare(
     Raises RecmtlError on a NaN score.
     """
     comparison = Comparison(part, [], [])
-    measured = [task_metrics(tasks, rows.labels, run.scores, part, own) for run in runs]
+    measured = [task_metrics(tasks, rows.labels, run.scores, part, own, rows.together) for run in runs]
     metrics = (*METRICS, *COUNTS, *(metric.kind for metric in own))
     for name, task in tasks.items():
         scored = [i for i, run in enumerate(runs) if name in run.scores]

@@ -106,8 +106,10 @@ def _task(page: Page, sweep: Sweep, name: str) -> None:
     task = sweep.tasks[name]
     page.heading(f"Task {name}")
     page.text(_meaning(task))
-    metric, others = head_of(task).headline, [*head_of(task).beside]
-    others += [own.kind for own in sweep.metrics if own.measures(task)]
+    head, own = head_of(task), [own.kind for own in sweep.metrics if own.measures(task)]
+    measured = [line for part in sweep.parts for line in _find(sweep, part, name).values()]
+    within = [m for m in head.within if any(line.get(m) is not None for line in measured)]
+    metric, others = head.headline, [*head.beside, *within, *own]
     columns = ["model", "", shown(metric), "± seeds", "95 % interval", "difference",
                "its 95 % interval", "verdict", *map(shown, others)]
     for part in sweep.parts:

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from recmtl.batch import Batch
 from recmtl.heads.head import Domain, Head, Numbers, Start
-from recmtl.heads.measures import Weighted, auc, row_logloss, weighted_auc
+from recmtl.heads.measures import Weighted, auc, grouped_auc, row_logloss, weighted_auc
 
 
 class Binary(Head):
@@ -18,6 +19,7 @@ class Binary(Head):
     says = "Probability of"
     formula = "P({})"
     calibrated = True
+    within = ("gauc",)
 
     @property
     def domain(self) -> Domain:
@@ -31,11 +33,17 @@ class Binary(Head):
         assert isinstance(mean, float)
         return Start(shift=math.log(mean / (1 - mean)))
 
-    def score(self, raw: Any) -> Any:
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
         return raw.sigmoid()
 
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:
         return binary_metrics(label, score)
+
+    def measure_within(
+        self, label: np.ndarray, score: np.ndarray, together: np.ndarray
+    ) -> dict[str, float]:
+        found = grouped_auc(label, score, together)
+        return {} if found is None else {"gauc": found}
 
     def drawn(self, label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:
         return weighted_auc(label, score, code)

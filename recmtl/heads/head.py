@@ -3,12 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from recmtl.batch import Batch, Layout
 from recmtl.heads.measures import Weighted
 from recmtl.schema import Task
+from recmtl.schema.losses import LossConfig
+
+if TYPE_CHECKING:
+    from recmtl.heads.duration_groups import DurationGroups
 
 Numbers = float | tuple[float, ...]  # one number, or one a column
 
@@ -53,25 +58,47 @@ class Start:
     """How a tower ends: raw = shift + scale · its last layer, which has `outputs` columns.
 
     `outputs` None is one number a row, (B,). Shift and scale are one number, or one a column. From one
-    number ordered thresholds are taken, which are learned: (B, how many), where there are such.
+    number ordered thresholds are taken, which are learned: (B, how many), where there are such. Columns
+    that are `factored` are too many to be computed at once.
     """
 
     outputs: int | None = None
     shift: Numbers = 0.0
     scale: Numbers = 1.0
     thresholds: tuple[float, ...] = ()
+    factored: bool = False
+
+
+class OnTrain(Protocol):
+    """A task on the train rows: what it counts there, and what its head keeps of them."""
+
+    @property
+    def mean(self) -> Numbers: ...
+
+    @property
+    def std(self) -> Numbers: ...
+
+    @property
+    def kept(self) -> "DurationGroups | None": ...
 
 
 class Head(ABC):
-    """One task's. A raw output, a target and a score have a row each; (N,), or (N, C) with columns."""
+    """One task's. A raw output, a target and a score have a row each; (N,), or (N, C) with columns.
+
+    `kept` is what it has learned of train rows, where it keeps more of them than a tower's start. It is
+    a module of the model: it lies where the model does, and is saved with its weights.
+    """
 
     wanted: ClassVar[str] = "numbers"  # what there must be among its labels on train
     says: ClassVar[str] = "Expected"  # what its score is of its label
     formula: ClassVar[str] = "E[{}]"  # the same in signs
     calibrated: ClassVar[bool] = False  # whether its score is the probability that its label is 1
+    within: ClassVar[tuple[str, ...]] = ()  # metrics of the order within users or requests
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(
+        self, task: Task, loss: LossConfig | None = None, kept: "DurationGroups | None" = None
+    ) -> None:
+        self.task, self.loss, self.kept = task, loss, kept
 
     @property
     @abstractmethod
@@ -111,13 +138,23 @@ class Head(ABC):
         known = label == label  # NaN is unlike itself, in numpy and in torch
         return known if known.ndim == 1 else known.any(1)
 
-    def target(self, label: Any) -> Any:
-        """What its raw output is held to."""
+    def target(self, label: Any, batch: Batch | None = None) -> Any:
+        """What its raw output is held to; the batch is that of the rows."""
         return label
 
     def counted(self, target: np.ndarray) -> np.ndarray:
         """What statistics on train are of, (N,) or (N, C): the target, where that is a number."""
         return target
+
+    def keep(self, layout: Layout) -> "DurationGroups | None":
+        """What it is to keep of train rows, which has not learned yet; None where that is nothing."""
+        return None
+
+    def summed(self, target: np.ndarray, about: Any = None) -> tuple[Any, Any]:
+        """Of what is counted how much is known, and Σ of it; with `about`, Σ (it − about)². By column."""
+        counted = self.counted(target)
+        value = counted if about is None else (counted - about) ** 2
+        return np.count_nonzero(counted == counted, axis=0), np.nansum(value, axis=0)
 
     def nothing(self, mean: Numbers, std: Numbers) -> str | None:
         """What its label is on all train rows, where nothing can be learned of that; else None."""
@@ -128,8 +165,12 @@ class Head(ABC):
         """Of a fresh tower, from the mean and standard deviation on train of what is counted."""
 
     @abstractmethod
-    def score(self, raw: Any) -> Any:
-        """Raw output → score, tensors."""
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
+        """Raw output → score, tensors; the batch is that of the rows."""
+
+    def steady(self, score: np.ndarray) -> np.ndarray:
+        """What of a score is the same on every processor, but for rounding."""
+        return score
 
     @abstractmethod
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:
@@ -137,6 +178,12 @@ class Head(ABC):
 
         What the rows do not define is absent, never NaN.
         """
+
+    def measure_within(
+        self, label: np.ndarray, score: np.ndarray, together: np.ndarray
+    ) -> dict[str, float]:
+        """Those of `within` on the same rows, `together` (N,) being the number of each one's request."""
+        return {}
 
     @abstractmethod
     def drawn(self, label: np.ndarray, score: np.ndarray, code: np.ndarray) -> Weighted:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from recmtl.batch import Batch
 from recmtl.heads.head import Domain, Head, Numbers, Start
 from recmtl.heads.measures import CLIP, Weighted, auc, weighted_mean
 
@@ -12,7 +13,7 @@ RARE = 1e-6  # the share that a class is given which train lacks
 
 
 class OfClasses(Head):
-    """What its score is of: a probability of each class (N, K), in the order of `classes`."""
+    """What its score is of: a probability of each class (N, K), in the order of `classes`, or of some."""
 
     says = "Probability of each class of"
     formula = "P({})"
@@ -27,9 +28,11 @@ class OfClasses(Head):
         listed = self.task.classes if isinstance(self.task.classes, tuple) else ()
         return Domain(classes=self.task.class_count, values=listed)
 
-    def counted(self, target: np.ndarray) -> np.ndarray:
-        """One-hot (N, K) float64: the mean is the prior of each class."""
-        return np.asarray(target[:, None] == np.arange(self.columns), dtype=np.float64)
+    def summed(self, target: np.ndarray, about: Any = None) -> tuple[Any, Any]:
+        """Of one-hot rows, which would be (N, K): the mean is the prior of each class."""
+        rows, times = len(target), np.bincount(target.astype(np.int64), minlength=self.task.class_count)
+        sums = times if about is None else times * (1 - about) ** 2 + (rows - times) * about**2
+        return np.full(len(times), rows), sums
 
     def nothing(self, mean: Numbers, std: Numbers) -> str | None:
         return f"only class {mean.index(1.0)}" if isinstance(mean, tuple) and 1.0 in mean else None
@@ -50,7 +53,7 @@ class Multiclass(OfClasses):
         priors = mean if isinstance(mean, tuple) else (1.0,) * self.columns
         return Start(self.columns, shift=log_priors(priors))
 
-    def score(self, raw: Any) -> Any:
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
         return raw.softmax(-1)
 
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from recmtl.batch import Batch
 from recmtl.heads.head import Domain, Head, Numbers, Start, spread
 from recmtl.heads.measures import Weighted, auc, row_logloss, weighted_auc
 
@@ -48,7 +49,7 @@ class Multilabel(Head):
         assert isinstance(rates, tuple)
         return Start(self.columns, shift=tuple(math.log(rate / (1 - rate)) for rate in rates))
 
-    def score(self, raw: Any) -> Any:
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
         return raw.sigmoid()
 
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:

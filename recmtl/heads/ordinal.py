@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from recmtl.batch import Batch
 from recmtl.heads.head import Numbers, Start
 from recmtl.heads.measures import Weighted, weighted_mean
 from recmtl.heads.multiclass import OfClasses, class_logloss
@@ -31,7 +32,7 @@ class Ordinal(OfClasses):
         below = [share / sum(shares) for share in accumulate(shares[:-1])]  # P(y ≤ k)
         return Start(thresholds=tuple(math.log(p / (1 - p)) for p in below))
 
-    def score(self, raw: Any) -> Any:
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
         above = raw.sigmoid()
         ends = above.new_ones(len(above), 1), above.new_zeros(len(above), 1)
         return -above.diff(prepend=ends[0], append=ends[1])

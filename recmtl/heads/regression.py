@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from recmtl.batch import Batch
 from recmtl.heads.head import Domain, Head, Numbers, Start, spread
 from recmtl.heads.measures import Weighted, concordance, weighted_mean, weighted_rmse
 
@@ -27,7 +28,7 @@ class Regression(Head):
     def domain(self) -> Domain:
         return Domain(positive=self.task.log)
 
-    def target(self, label: Any) -> Any:
+    def target(self, label: Any, batch: Batch | None = None) -> Any:
         if not self.task.log:
             return label
         return np.log1p(label) if isinstance(label, np.ndarray) else label.log1p()
@@ -36,7 +37,7 @@ class Regression(Head):
         """The target's mean; the network moves it in the target's standard deviations."""
         return Start(self.columns, spread(mean, self.columns), spread(std, self.columns))
 
-    def score(self, raw: Any) -> Any:
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
         return raw.expm1() if self.task.log else raw
 
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:

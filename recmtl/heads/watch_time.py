@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from recmtl.batch import Batch
 from recmtl.heads.head import Domain, Head, Numbers, Start
 from recmtl.heads.measures import Weighted, weighted_mean
 from recmtl.heads.regression import regression_metrics
@@ -35,7 +36,7 @@ class WatchTime(Head):
         """The mean time."""
         return Start(shift=math.log(mean_time(mean)))
 
-    def score(self, raw: Any) -> Any:
+    def score(self, raw: Any, batch: Batch | None = None) -> Any:
         return raw.exp()
 
     def measure(self, label: np.ndarray, score: np.ndarray) -> dict[str, float]:

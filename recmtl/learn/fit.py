@@ -35,6 +35,7 @@ READ_EVERY = 64  # steps between two looks at the losses on a GPU: each waits fo
 class Parts:
     """The data that a fit sees; test is not among it. `labels` are valid's, (N,) each.
 
+    `together` (N,) says which rows of valid are of one user or request, where [data] names such a column.
     In a group of processes `train` and `valid` give this one's share, `labels` all.
     """
 
@@ -42,6 +43,7 @@ class Parts:
     valid: Batches
     labels: Mapping[str, np.ndarray]
     group: Group = ALONE
+    together: np.ndarray | None = None
 
 
 def fit(
@@ -127,7 +129,9 @@ def _epoch(
         with torch.no_grad():
             weights = [turn.weights() for turn in objective.apart]
         metrics |= {f"weight/{task}": float(own[task]) for own in weights for task in own}
-    metrics |= task_metrics(objective.tasks, parts.labels, predicted.scores, "valid", config.metrics)
+    metrics |= task_metrics(
+        objective.tasks, parts.labels, predicted.scores, "valid", config.metrics, parts.together
+    )
     value = _monitored(metrics, config)
     timings = {
         "train_seconds": standing.seconds,

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recmtl.batch import Batch
+from recmtl.batch import Batch, Raw
 from recmtl.errors import RecmtlError
 from recmtl.heads import Numbers, head_of
 from recmtl.heads.multiclass import log_priors
+from recmtl.learn.sampled import sampled_softmax
 from recmtl.learn.tasks import TaskStatistics, label_space
 from recmtl.schema import Task
 from recmtl.schema.losses import (
@@ -32,7 +33,7 @@ from recmtl.schema.losses import (
 )
 
 UNKNOWN = -1.0  # what a row's target holds in a column that is not known
-LossFunction = Callable[[Tensor, Tensor, TaskStatistics, Any], Tensor]  # Any: the kind's own options
+LossFunction = Callable[[Raw, Tensor, TaskStatistics, Any], Tensor]  # Any: the kind's own options
 
 
 def cross_entropy(
@@ -157,6 +158,16 @@ def weighted_logistic(
     return torch.where(label == 0, F.softplus(raw), label * F.softplus(-raw)) / mean
 
 
+def d2q(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
+    """12·(σ(z) − q)², of quantiles q. Shapes (B,), (B,) → (B,).
+
+    Quantiles are spread evenly over 0 to 1, with a variance of 1/12: it is 1 where nothing is known.
+
+    Reference: Zhan et al., Deconfounding Duration Bias in Watch-time Prediction, KDD 2022.
+    """
+    return 12 * (raw.sigmoid() - label).square()
+
+
 def squared_error(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
     """((ŷ − y) / std)², so that a task's weight does not depend on its label's unit."""
     return ((raw - label) / _constant(statistics.std, raw)).square()
@@ -184,14 +195,15 @@ def _row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) ->
 
 
 LOSSES: Mapping[str, LossFunction] = {
-    "cross_entropy": cross_entropy, "focal": focal, "softmax": softmax, "zlpr": zlpr,
+    "cross_entropy": cross_entropy, "focal": focal, "softmax": softmax,
+    "sampled_softmax": sampled_softmax, "zlpr": zlpr,
     "proportional_odds": proportional_odds, "coral": coral,
-    "weighted_logistic": weighted_logistic,
+    "weighted_logistic": weighted_logistic, "d2q": d2q,
     "squared": squared_error, "absolute": absolute_error, "huber": huber,
 }
 
 
-def row_losses(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
+def row_losses(raw: Raw, label: Tensor, statistics: TaskStatistics, options: LossConfig) -> Tensor:
     """The loss of each row (B,), or of its columns (B, C): a kind's function, or a plug-in's own."""
     if isinstance(options, OwnLoss):
         return options.rows(raw, label, _constant(statistics.mean, raw), _constant(statistics.std, raw))
@@ -199,7 +211,7 @@ def row_losses(raw: Tensor, label: Tensor, statistics: TaskStatistics, options: 
 
 
 def task_loss(
-    task: Task, raw: Tensor, batch: Batch, statistics: TaskStatistics,
+    task: Task, raw: Raw, batch: Batch, statistics: TaskStatistics,
     options: LossConfig | None = None, weights: Tensor | None = None,
 ) -> Tensor:
     """Σ masked, weighted loss / (batch size · labelled share on train): a scalar.
@@ -209,13 +221,15 @@ def task_loss(
     as by the inverse of its propensity, that takes the place of 1 / share. Without `options` the loss is
     that of a weight alone in a file.
     """
-    options, head = options or loss_of(task, 1.0), head_of(task)
+    options = options or loss_of(task, 1.0)
+    head = head_of(task, options, statistics.kept)
     space, label = label_space(task, batch.labels), head.label(batch.labels)
     raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
     inside = space.reshape(-1, *(1 for _ in label.shape[1:]))
     # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
     known = inside & (label == label)
-    target = torch.where(known, head.target(label), UNKNOWN if label.dim() > 1 else 0.0).to(raw.dtype)
+    target = head.target(label, batch)
+    target = torch.where(known, target, UNKNOWN if label.dim() > 1 else 0.0).to(raw.dtype)
     loss = row_losses(raw, target, statistics, options)
     if loss.dim() > 1:  # by column
         loss = torch.where(known, loss, 0.0).sum(1) / known.sum(1).clamp(min=1)

@@ -20,11 +20,13 @@ def task_metrics(
     scores: Mapping[str, np.ndarray],
     part: Part,
     own: Sequence[MetricConfig] = (),
+    together: np.ndarray | None = None,
 ) -> dict[str, float]:
     """The metrics of every scored task, named like `auc_valid/ctcvr`; `own` are those of plug-ins.
 
-    `labels` maps a label to (N,) float32 with NaN for null, `scores` a task to (N,) or (N, C). Raises
-    RecmtlError where a score is no finite number.
+    `labels` maps a label to (N,) float32 with NaN for null, `scores` a task to (N,) or (N, C). Those of
+    the order within users or requests need `together`, the number of each row's (N,). Raises RecmtlError
+    where a score is no finite number.
     """
     metrics: dict[str, float] = {}
     for name, score in scores.items():
@@ -35,6 +37,8 @@ def task_metrics(
         check_scores(name, score, (len(label), *([columns] if columns else [])))
         space = label_space(task, labels)
         measured = head.measure(label[space], score[space])
+        if together is not None:
+            measured |= head.measure_within(label[space], score[space], together[space])
         measured |= _measured(own, task, label[space], score[space])
         metrics |= {f"{metric}_{part}/{name}": value for metric, value in measured.items()}
     return metrics

@@ -15,6 +15,8 @@ from recmtl.learn.settings import TrainConfig
 if TYPE_CHECKING:
     from recmtl.kernels.gpu import RowSums
 
+# Tables, everything else, the copies of an embedding that a row of a table holds, and tables of classes.
+Trained = tuple[list[nn.Parameter], list[nn.Parameter], int, list[nn.Parameter]]
 Step = Callable[[Batch], dict[str, Tensor]]  # takes one, and gives its losses by name
 
 
@@ -122,15 +124,14 @@ def _distinct(gradient: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def build_optimizers(
-    tables: list[nn.Parameter], dense: list[nn.Parameter], copies: int, config: TrainConfig,
-    in_turn: bool = False,
+    tables: list[nn.Parameter], dense: list[nn.Parameter], copies: int, classes: list[nn.Parameter],
+    config: TrainConfig, in_turn: bool = False,
 ) -> list[torch.optim.Optimizer]:
-    """One optimizer for the tables, one for everything else; of one turn where tasks take turns."""
-    optimizers: list[torch.optim.Optimizer] = []
-    if tables:
-        optimizers.append(
-            RowAdagrad(tables, config.table_learning_rate, config.table_l2, copies)
-        )
+    """One optimizer for the tables, one for those of classes, one for everything else; of each turn."""
+    optimizers: list[torch.optim.Optimizer] = [
+        RowAdagrad(some, config.table_learning_rate, config.table_l2, parts)
+        for some, parts in ((tables, copies), (classes, 1)) if some
+    ]
     if dense:
         kind = AdamWInTurn if in_turn and config.weight_decay else AdamW
         optimizers.append(kind(dense, config.learning_rate, config.weight_decay))

@@ -48,7 +48,7 @@ def predict(
     with progress.track(part.rows, "evaluate") as advance:
         for batch in part.batches():
             output: Output = model(batch)
-            for task, scores in model.scores(output).items():  # type: ignore[operator]
+            for task, scores in model.scores(output, batch).items():  # type: ignore[operator]
                 shape = (part.rows, *scores.shape[1:])
                 every = found.setdefault(task, np.empty(shape, dtype=np.float32))
                 every[done : done + len(batch)] = scores.float().cpu().numpy()

@@ -103,5 +103,5 @@ class TrainConfig(Config):
 
     def measuring(self, task: Task) -> tuple[str, ...]:
         """The metrics of a task, that which it is judged by first; then those of plug-ins."""
-        own = [metric.kind for metric in self.metrics if metric.measures(task)]
-        return (*head_of(task).metrics, *own)
+        own, head = [metric.kind for metric in self.metrics if metric.measures(task)], head_of(task)
+        return (*head.metrics, *head.within, *own)

@@ -11,6 +11,8 @@ from recmtl.batch import Batch, Output
 from recmtl.kernels import engine
 from recmtl.learn.group import Group
 from recmtl.learn.losses import task_loss
+from recmtl.learn.optim import Trained
+from recmtl.learn.ranking import ranking_loss
 from recmtl.learn.resting import NOTHING, Resting, stopped
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.task_gradients import TaskGradients
@@ -19,11 +21,10 @@ from recmtl.learn.turns import Turn, backward
 from recmtl.learn.weighting import Weigher, build_weigher
 from recmtl.schema import Task
 from recmtl.schema.freeze import Freeze
-from recmtl.schema.losses import LossConfig, loss_of
+from recmtl.schema.losses import LossConfig, Ranking, loss_of
 from recmtl.schema.weighting import WeightingConfig
 
-Losses = dict[str, Tensor]  # name → scalar, of a task or a penalty
-Trained = tuple[list[nn.Parameter], list[nn.Parameter], int]  # as `parameters` gives them
+Losses = dict[str, Tensor]  # name → scalar, of a task, its ranking or a penalty
 ROOM = 1.25  # lists of one batch are longer than those of another
 WARM = 3  # steps before one is recorded: they make the optimizers' state and the libraries' handles
 
@@ -61,6 +62,11 @@ class Objective:
         return {name: loss_of(self.tasks[name], given) for name, given in self.loss.items()}
 
     @cached_property
+    def rankings(self) -> Mapping[str, Ranking]:
+        """Those of the tasks whose loss has one."""
+        return {name: loss.ranking for name, loss in self.options.items() if loss.ranking}
+
+    @cached_property
     def weigher(self) -> Weigher:
         """What moves the weights: one fit's own, which trains it."""
         return build_weigher(self.weighting, self.options)
@@ -89,18 +95,31 @@ class Objective:
 
     def weighted(self, losses: Mapping[str, Tensor]) -> list[Tensor]:
         """weight · loss of every weighted task, by the weight of the file; 0 for one that has stopped."""
-        return [losses[name].new_zeros(()) if name in self.stopped else options.weight * losses[name]
+        whole = self._with_rankings(losses)
+        return [whole[name].new_zeros(()) if name in self.stopped else options.weight * whole[name]
                 for name, options in self.options.items()]
 
     def losses(self, output: Output, batch: Batch) -> Losses:
-        """The unweighted loss of every weighted task, scalars."""
-        return {
+        """The unweighted loss of every weighted task, and the rankings beside them; scalars."""
+        losses = {
             name: task_loss(
                 self.tasks[name], output.raw[name], batch, self.statistics[name], options,
                 output.weights.get(name),
             )
             for name, options in self.options.items()
         }
+        for name, options in self.rankings.items():
+            losses[_ranking(name)] = ranking_loss(
+                self.tasks[name], output.raw[name], batch, self.statistics[name], options
+            )
+        return losses
+
+    def _with_rankings(self, losses: Mapping[str, Tensor]) -> Losses:
+        """The same, each ranking by its weight in the loss of its task."""
+        whole = dict(losses)
+        for name, options in self.rankings.items():
+            whole[name] = whole[name] + options.weight * whole.pop(_ranking(name))
+        return whole
 
     def weigh(
         self, losses: Mapping[str, Tensor], views: Sequence[Tensor], group: Group, trained: Trained
@@ -113,7 +132,7 @@ class Objective:
         told = group.total(torch.stack([loss.detach() for loss in weighted]))
         gradients = gramian = None
         if reads != "losses":
-            gradients = TaskGradients(weighted, views, *trained)
+            gradients = TaskGradients(weighted, views, trained)
             gramian = gradients.gramian(reads, group)
         self.weigher.weigh(told, gramian)
         for state in self.weigher.buffers():  # one process's answer, where methods draw or round
@@ -122,8 +141,8 @@ class Objective:
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Σ weight · loss, a scalar; a penalty's weight is 1."""
-        weights = self.weights()
-        learned = {name: loss for name, loss in losses.items() if name not in self.stopped}
+        weights, whole = self.weights(), self._with_rankings(losses)
+        learned = {name: loss for name, loss in whole.items() if name not in self.stopped}
         return torch.stack([weights.get(name, 1.0) * loss for name, loss in learned.items()]).sum()
 
     def backward(
@@ -133,14 +152,23 @@ class Objective:
         """Leave the gradient of the total in every parameter; put together where tasks have theirs."""
         if self.over:  # others have a turn still
             return
-        penalties = [loss for name, loss in losses.items() if name not in self.options]
+        whole = self._with_rankings(losses)
+        penalties = {name: loss for name, loss in whole.items() if name not in self.options}
         if gradients is not None:
-            gradients.backward(list(self.weigher.factors().values()), penalties, group)
+            gradients.backward(list(self.weigher.factors().values()), list(penalties.values()), group)
         elif self.turns and penalties:
-            own = self.total({name: losses[name] for name in self.options})
-            backward(own, torch.stack(penalties).sum(), [*trained[0], *trained[1]])
+            tables, dense, _, classes = trained
+            own = self.total({name: loss for name, loss in losses.items() if name not in penalties})
+            backward(own, torch.stack(list(penalties.values())).sum(), [*tables, *dense, *classes])
         else:
             self.total(losses).backward()  # type: ignore[no-untyped-call]
+
+    def look_back(self, again: Callable[[], Losses], group: Group) -> None:
+        """After a step: tell the weigher, where it asks, what the same batch's losses are now."""
+        if self.weigher.looks_back:
+            with torch.no_grad():
+                weighted = torch.stack(self.weighted(again()))
+            self.weigher.look_back(group.total(weighted))
 
 
 def make_step(
@@ -152,7 +180,7 @@ def make_step(
     No step is taken where a loss is not finite; on a GPU, where to look would be to wait, it is.
     """
     device = next(model.parameters()).device.type
-    trained = tables, dense, _ = parameters(model)
+    trained = tables, dense, _, classes = parameters(model)
     dense += objective.weigher.parameters()
 
     def forward(batch: Batch) -> tuple[Output, Losses]:
@@ -172,23 +200,32 @@ def make_step(
                 optimizer.zero_grad(set_to_none=True)
             objective.backward(losses, gradients, group, trained)
             rest.drop_gradients()
-            group.share_gradients(tables, dense)
+            group.share_gradients([*tables, *classes], dense)
             for optimizer in optimizers:
                 optimizer.step()
-            if objective.weigher.looks_back:
-                with torch.no_grad():
-                    again = torch.stack(objective.weighted(forward(batch)[1]))
-                objective.weigher.look_back(group.total(again))
+            objective.look_back(lambda: forward(batch)[1], group)
         rest.put_back()
         return dict(zip(losses, found.unbind(), strict=True))
 
-    return Recorded(step) if engine(device) == "triton" and _alike(objective, config, group) else step
+    recorded = engine(device) == "triton" and recordable(model, objective, config, group)
+    return Recorded(step) if recorded else step
 
 
-def _alike(objective: Objective, config: TrainConfig, group: Group) -> bool:
-    """Whether all steps are the same kernels: one that is recorded has its learning rates in it."""
+def recordable(model: nn.Module, objective: Objective, config: TrainConfig, group: Group) -> bool:
+    """Whether all steps are the same kernels: one that is recorded has its learning rates in it.
+
+    A part of the model with an attribute `recordable = False` says that its own are not, or that it waits
+    for one of them, as for how many values it found.
+    """
     changing = (config.schedule, config.task_patience, objective.freeze, objective.weigher.reads)
-    return group.size == 1 and not objective.turns and all(given is None for given in changing)
+    parts = all(getattr(part, "recordable", True) for part in model.modules())
+    fixed = parts and not objective.rankings  # how many pairs a batch has is looked at on the host
+    return fixed and group.size == 1 and not objective.turns and all(given is None for given in changing)
+
+
+def _ranking(task: str) -> str:
+    """The name of its term among losses: no task's has a dot."""
+    return f"ranking.{task}"
 
 
 class Recorded:
@@ -239,9 +276,11 @@ class Recorded:
 
 
 def parameters(model: nn.Module) -> Trained:
-    """Tables, everything else, and the copies of an embedding that a row of a table holds."""
+    """What of it learns, by how it does: row by row, or whole."""
     embedding = model.get_submodule("embedding")
     tables = list(embedding.get_submodule("tables").parameters())
-    inside = {id(p) for p in tables}
+    towers = model.get_submodule("towers").named_parameters()
+    classes = [p for name, p in towers if name.endswith(".table")]  # of towers that end in one
+    inside = {id(p) for p in (*tables, *classes)}
     dense = [p for p in model.parameters() if id(p) not in inside]
-    return tables, dense, int(embedding.copies)  # type: ignore[arg-type]
+    return tables, dense, int(embedding.copies), classes  # type: ignore[arg-type]

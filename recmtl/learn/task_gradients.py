@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recmtl.errors import RecmtlError
 from recmtl.learn.group import Group
+from recmtl.learn.optim import Trained
 from recmtl.schema.weighting import Place
 
 Gradients = Sequence[Tensor | None]  # a place each; None where a loss does not reach it
@@ -16,15 +17,12 @@ class TaskGradients:
     """Of losses (scalars), at views of the embedded batch and at dense parameters.
 
     One backward pass a task through all but the look-up, of whose tables each view's gradient says all; a
-    weighted sum is then one pass through the look-up alone.
+    weighted sum is then one pass through the look-up alone. A table of classes is its task's alone.
     """
 
-    def __init__(
-        self, losses: Sequence[Tensor], views: Sequence[Tensor], tables: Sequence[nn.Parameter],
-        dense: Sequence[nn.Parameter], copies: int,
-    ) -> None:
+    def __init__(self, losses: Sequence[Tensor], views: Sequence[Tensor], trained: Trained) -> None:
         self._views = [view for view in views if view.requires_grad]
-        self._tables, self._dense, self._copies = tables, dense, copies
+        self._tables, self._dense, self._copies, self._classes = trained
         self._tasks = [self._of(loss) for loss in losses]
 
     def gramian(self, at: Place, group: Group) -> Tensor:
@@ -57,33 +55,40 @@ class TaskGradients:
         if learned:
             tasks = [*tasks, self._of(torch.stack(learned).sum())]
             scales = torch.cat([scales, torch.ones_like(scales[:1])])
-        places = zip(scales.unbind(1), zip(*tasks, strict=True), strict=True)
+        places = zip(scales.unbind(1), zip(*map(self._met, tasks), strict=True), strict=True)
         added = [_sum(scale, gradients) for scale, gradients in places]
         known = [(view, g) for view, g in zip(self._views, added, strict=False) if g is not None]
         torch.autograd.backward([view for view, _ in known], [gradient for _, gradient in known])
         # Last: of what pools lists, before the views, that pass has left a gradient, too.
         for parameter, gradient in zip(self._dense, added[len(self._views) :], strict=True):
             parameter.grad = gradient
+        for place, table in enumerate(self._classes, len(self._views) + len(self._dense)):
+            own = [gradient for task in tasks if (gradient := task[place]) is not None]
+            table.grad = sum(own[1:], own[0]) if own else None
 
     def _scales(self, factors: Sequence[Tensor], group: Group) -> Tensor:
         """(T, places): each task's factor where two tasks or more have a gradient, 1 elsewhere."""
         given = torch.stack(list(factors)).unsqueeze(1)
         none = given.new_zeros((), dtype=torch.bool)
         moved = [torch.stack([none if gradient is None else gradient.any() for gradient in task])
-                 for task in self._tasks]
+                 for task in map(self._met, self._tasks)]
         reached = group.total(torch.stack(moved).to(given.dtype)) > 0
         return torch.where(reached.sum(dim=0) > 1, given, 1.0)
 
     def _of(self, loss: Tensor) -> Gradients:
-        places = [*self._views, *self._dense]
+        places = [*self._views, *self._dense, *self._classes]
         if not loss.requires_grad:  # its task has stopped
             return [None] * len(places)
         return torch.autograd.grad(loss, places, retain_graph=True, allow_unused=True)
 
+    def _met(self, found: Gradients) -> Gradients:
+        """Those of places where tasks may meet."""
+        return found[: len(self._views) + len(self._dense)]
+
     def _at(self, at: Place, found: Gradients) -> list[Tensor]:
         """A task's gradients, place by place."""
-        places = [*self._views, *self._dense]
-        whole = [torch.zeros_like(p) if g is None else g for p, g in zip(places, found, strict=True)]
+        places = zip([*self._views, *self._dense], self._met(found), strict=True)
+        whole = [torch.zeros_like(p) if g is None else g for p, g in places]
         views, dense = whole[: len(self._views)], whole[len(self._views) :]
         if at == "features":
             return views

@@ -12,7 +12,9 @@ from torch.nn import functional as F
 
 from recmtl.batch import Batch, Layout, Output
 from recmtl.errors import RecmtlError
-from recmtl.heads import Numbers, head_of
+from recmtl.heads import Head, head_of
+from recmtl.heads.head import OnTrain
+from recmtl.model.class_tower import ClassTower
 from recmtl.model.embedding import Copies, Embedding, MakeTables, WholeTables
 from recmtl.model.interaction.module import InteractionModule
 from recmtl.model.mlp import Tower
@@ -28,14 +30,15 @@ class MultiTask(nn.Module):
 
     def __init__(
         self, views: tuple[Embedding, InteractionModule], sharing: SharingModule,
-        towers: Mapping[str, Tower], relation: RelationModule, tasks: Mapping[str, Task],
+        towers: Mapping[str, nn.Module], relation: RelationModule, heads: Mapping[str, Head],
     ) -> None:
         super().__init__()
         self.embedding, self.interaction = views
         self.sharing = sharing
         self.towers = nn.ModuleDict(towers)
-        self.relation, self.tasks = relation, dict(tasks)
-        self.heads = {name: head_of(task) for name, task in tasks.items()}
+        self.relation, self.heads = relation, dict(heads)
+        self.tasks = {name: head.task for name, head in heads.items()}
+        self.kept = nn.ModuleDict({n: head.kept for n, head in heads.items() if head.kept is not None})
 
     def forward(self, batch: Batch) -> Output:
         embedded = self.embedding(batch)
@@ -62,13 +65,13 @@ class MultiTask(nn.Module):
             layers.to(torch.bfloat16)
         return half
 
-    def scores(self, output: Output) -> dict[str, Tensor]:
-        """Each task's score (B,) or (B, C): probabilities, or predictions in the label's unit.
+    def scores(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """Each task's score of its rows, (B,) or (B, C): probabilities, or in the label's unit.
 
         Tasks without a raw output are derived where a declared product allows it.
         """
         raw = output.raw
-        scores = {t: self.heads[t].score(z) for t, z in raw.items()}
+        scores = {t: self.heads[t].score(z, batch) for t, z in raw.items()}
         for task, identity in derivable(self.tasks, frozenset(raw)).items():
             given = {t: F.logsigmoid(raw[t]) for t in (identity.product, *identity.factors) if t in raw}
             scores[task] = derive(identity, given).exp()
@@ -77,9 +80,9 @@ class MultiTask(nn.Module):
 
 def build_model(
     config: ModelConfig, embedding: EmbeddingConfig, layout: Layout, tasks: Mapping[str, Task],
-    labels: Mapping[str, tuple[Numbers, Numbers]] | None = None, make_tables: MakeTables = WholeTables,
+    known: Mapping[str, OnTrain] | None = None, make_tables: MakeTables = WholeTables,
 ) -> MultiTask:
-    """A fresh model. `labels` gives the mean and standard deviation of each task's target on train.
+    """A fresh model. `known` is what its heads have learned of train rows.
 
     Initialisation reads torch's global generator: seed it first (recmtl.seed.seed_everything).
     """
@@ -96,15 +99,23 @@ def build_model(
     interaction = config.interaction.build(table.columns, layout.widths, copies.names)
     sharing = config.sharing.build(interaction.columns, names)
     relation = config.relation.build(sharing.outputs, tasks)
-    towers = {}
+    heads: dict[str, Head] = {}
+    towers: dict[str, nn.Module] = {}
+    for name, task in tasks.items():
+        head = head_of(task, config.loss.get(name))
+        kept = (known[name].kept if known else None) or head.keep(layout)
+        heads[name] = head_of(task, config.loss.get(name), kept)
     for name in names:
-        start = head_of(tasks[name]).start(*(labels or {}).get(name, ()))
-        towers[name] = Tower(relation.outputs, config.towers.hidden, config.towers.dropout, start)
-    return MultiTask((table, interaction), sharing, towers, relation, tasks)
+        start = heads[name].start(known[name].mean, known[name].std) if known else heads[name].start()
+        kind = ClassTower if start.factored else Tower
+        towers[name] = kind(relation.outputs, config.towers.hidden, config.towers.dropout, start)
+    return MultiTask((table, interaction), sharing, towers, relation, heads)
 
 
 def parameter_count(model: MultiTask) -> dict[str, int]:
     """Parameters in tables, wherever they lie, and in the dense part."""
-    tables = sum(width * rows for width, rows in model.embedding.layout.tables.items())
-    dense = [p for name, p in model.named_parameters() if not name.startswith("embedding.tables.")]
-    return {"tables": tables * model.embedding.copies, "dense": sum(p.numel() for p in dense)}
+    embedding = model.embedding
+    tables = embedding.copies * sum(width * rows for width, rows in embedding.layout.tables.items())
+    own = {name: p.numel() for name, p in model.named_parameters() if "embedding.tables." not in name}
+    classes = sum(size for name, size in own.items() if name.endswith(".table"))
+    return {"tables": tables + classes, "dense": sum(own.values()) - classes}

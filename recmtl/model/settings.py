@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from recmtl.errors import nearest
 from recmtl.model.interaction import Interaction, NoInteraction
@@ -11,7 +11,7 @@ from recmtl.model.pooling import TargetAttention, refusal
 from recmtl.model.relation import Independent, Relation
 from recmtl.model.relation.derived import derivable
 from recmtl.model.sharing import Sharing
-from recmtl.model.sharing.options import Dropout, Tables, Widths
+from recmtl.model.sharing.options import Dropout, Tables
 from recmtl.schema import Config, Task
 from recmtl.schema.freeze import Freeze
 from recmtl.schema.losses import Loss, LossConfig, loss_of
@@ -29,9 +29,9 @@ class EmbeddingConfig(Config):
 
 
 class TowerConfig(Config):
-    """The network between a task's view and its raw output."""
+    """The network between a task's view and its raw output: without hidden layers a linear one."""
 
-    hidden: Widths = (64, 32)
+    hidden: tuple[PositiveInt, ...] = (64, 32)
     dropout: Dropout = 0.0
 
 
@@ -73,21 +73,28 @@ class ModelConfig(Config):
                 raise ValueError(f"loss.{task} = {weight:g}: a weight is positive; leave the task out")
         if self.weighting and len(self.loss) < 2:
             raise ValueError("weighting is between tasks, and loss names one: drop weighting")
-        reason = no_turns(self.turns, self.loss)
-        if reason:
-            raise ValueError(reason)
-        if self.turns and self.weighting:
-            raise ValueError("weighting is between tasks of one step, turns have steps each: drop one")
-        if self.turns and self.sharing.normalises:
-            raise ValueError(
-                f"turns: sharing {self.sharing.kind!r} normalises by running statistics, which each turn "
-                "would take of its own rows; take another sharing, or drop turns"
-            )
         if self.tables and self.tables not in self.sharing.tables:
             known = " or ".join(map(repr, self.sharing.tables))
             raise ValueError(
                 f"sharing {self.sharing.kind!r} reads tables = {known}, not {self.tables!r}: drop tables"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _tasks_can_take_turns(self) -> "ModelConfig":
+        reason = no_turns(self.turns, self.loss)
+        if reason:
+            raise ValueError(reason)
+        if self.turns and self.weighting:
+            raise ValueError("weighting is between tasks of one step, turns have steps each: drop one")
+        parts = {f"sharing {self.sharing.kind!r}": self.sharing.normalises}
+        parts |= {f"pooling.{name}": options.normalises for name, options in self.pooling.items()}
+        for part, normalises in parts.items():
+            if self.turns and normalises:
+                raise ValueError(
+                    f"turns: {part} normalises by running statistics, which each turn would take of its "
+                    "own rows; take another, or drop turns"
+                )
         return self
 
     @property

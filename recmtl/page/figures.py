@@ -67,10 +67,12 @@ def intervals(
     panels: Mapping[str, Mapping[str, tuple[float, float, float]]],
     xlabel: str,
     reference: Mapping[str, float],
+    seeds: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
 ) -> "Figure":
     """A panel a task, a line a model: a dot at its value on the interval from low to high.
 
-    `reference` gives a panel a thin upright line, e.g. at the best value.
+    `reference` gives a panel a thin upright line, e.g. at the best value; `seeds` small dots beneath, the
+    values that one is the mean of.
     """
     most = max(len(models) for models in panels.values())
     names = list(dict.fromkeys(m for models in panels.values() for m in models))
@@ -81,6 +83,8 @@ def intervals(
             axes.plot([low, high], [place, place], color=_colour(place), linewidth=2.2, alpha=0.45,
                       solid_capstyle="round")
             axes.plot(value, place, "o", color=_colour(place), markersize=6.5)
+            single = (seeds or {}).get(title, {}).get(model, ())
+            axes.plot(single, [place + 0.28] * len(single), "|", color=_colour(place), markersize=7)
         if title in reference:
             axes.axvline(reference[title], color=GUIDE, linewidth=1, zorder=0)
         _title(axes, title)

@@ -17,6 +17,30 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class Ranking(Config):
+    """A term beside a task's loss: the order of rows within a user or request.
+
+    Over pairs of its rows (RankNet, Burges et al., ICML 2005), or all of them at once (ListNet, Cao et
+    al., ICML 2007). Which rows those are, `data.together` says.
+    """
+
+    ranks: ClassVar[Mapping[str, tuple[TaskType, ...]]] = {
+        "pairwise": ("binary", "regression", "watch_time"), "listwise": ("binary",),
+    }
+
+    kind: Literal["pairwise", "listwise"]
+    weight: PositiveFloat = Field(default=1.0, description="of this term beside the task's loss")
+
+    def refusal(self, name: str, task: Task) -> str | None:
+        """Why it does not rank the rows of the task of this name, or None."""
+        types = self.ranks[self.kind]
+        if task.type not in types:
+            return f"ranking: {self.kind!r} is for {' and '.join(types)} tasks, {name!r} is {task.type}"
+        if not isinstance(task.label, str):
+            return f"ranking: rows are in the order of one label, {name!r} has {len(task.label)}"
+        return None
+
+
 class LossConfig(Config):
     """What all losses have: a weight in the sum over tasks, and the type of task that they are for."""
 
@@ -24,11 +48,15 @@ class LossConfig(Config):
     type: ClassVar[TaskType] = "binary"
     also: ClassVar[tuple[TaskType, ...]] = ()  # further types
     weight: float = Field(default=1.0, description="of this task's loss in the sum over tasks")
+    ranking: Ranking | None = Field(
+        default=None, description="what is added to it: the order of rows within a user or request",
+        exclude_if=lambda value: value is None,  # files that do not name it keep their digest
+    )
 
     def refusal(self, name: str, task: Task) -> str | None:
         """Why it is no loss for the task of this name, or None."""
         if task.type in (self.type, *self.also):
-            return None
+            return self.ranking.refusal(name, task) if self.ranking else None
         fitting = " and ".join((self.type, *self.also))
         return f"{self.kind!r} is a loss of {fitting} tasks, {name!r} is {task.type}"
 
@@ -93,6 +121,18 @@ class Softmax(LossConfig):
         return super().refusal(name, task)
 
 
+class SampledSoftmax(LossConfig):
+    """The softmax of a row's class and some that are drawn, not of all (Bengio and Senécal 2008)."""
+
+    type = "retrieval"
+
+    kind: Literal["sampled_softmax"] = "sampled_softmax"
+    samples: int = Field(default=1000, ge=1, description="classes drawn a step; K, where they are fewer")
+    proposal: Literal["frequency", "uniform"] = Field(
+        default="frequency", description="drawn half by their shares of train, half evenly; or evenly"
+    )
+
+
 class ProportionalOdds(LossConfig):
     """Of an ordinal label and P(y > k) = σ(z − θ_k): its log loss (McCullagh 1980)."""
 
@@ -118,6 +158,24 @@ class WeightedLogistic(LossConfig):
     negatives: Literal["every", "unwatched"] = Field(
         default="every", description="rows that are a negative of weight 1: all, or those of time 0"
     )
+
+
+class D2Q(LossConfig):
+    """Of a watch time's quantile among those of items that last about as long (Zhan et al., KDD 2022)."""
+
+    type = "watch_time"
+
+    kind: Literal["d2q"] = "d2q"
+    groups: int = Field(default=30, ge=2, le=1000, description="of equally many train rows, by duration")
+
+    def refusal(self, name: str, task: Task) -> str | None:
+        reason = super().refusal(name, task)
+        if reason is None and task.duration is None:
+            return (
+                f"'d2q' compares rows of like duration: name the numeric feature that it is, "
+                f'tasks.{name}.duration = "duration_ms"'
+            )
+        return reason
 
 
 class ErrorLoss(LossConfig):
@@ -157,13 +215,13 @@ class OwnLoss(LossConfig, ABC):
         `raw` is the logit, or the prediction in the label's unit; `mean` and `std` are the label's on
         train. On rows outside of the task's label space, which do not count, the label is 0. Of a task
         with a list of labels all have a column each, (B, C), and so has the loss: the mean over those
-        that a row knows is taken.
+        that a row knows is taken. Of a retrieval task `raw` is a `recmtl.batch.Factored`.
         """
 
 
 # In this order: the first that is for a type of task is what a weight alone means there.
 KINDS: tuple[type[LossConfig], ...] = (
-    CrossEntropy, Focal, Softmax, ZLPR, ProportionalOdds, Coral, WeightedLogistic,
+    CrossEntropy, Focal, Softmax, SampledSoftmax, ZLPR, ProportionalOdds, Coral, WeightedLogistic, D2Q,
     SquaredError, AbsoluteError, Huber,
 )
 _NAMES = [loss.model_fields["kind"].default for loss in KINDS]
@@ -179,9 +237,10 @@ def _kind(value: Any) -> str | None:
 Loss = Annotated[
     Annotated[float, Tag("weight")]
     | Annotated[CrossEntropy, Tag("cross_entropy")] | Annotated[Focal, Tag("focal")]
-    | Annotated[Softmax, Tag("softmax")] | Annotated[ZLPR, Tag("zlpr")]
+    | Annotated[Softmax, Tag("softmax")] | Annotated[SampledSoftmax, Tag("sampled_softmax")]
+    | Annotated[ZLPR, Tag("zlpr")]
     | Annotated[ProportionalOdds, Tag("proportional_odds")] | Annotated[Coral, Tag("coral")]
-    | Annotated[WeightedLogistic, Tag("weighted_logistic")]
+    | Annotated[WeightedLogistic, Tag("weighted_logistic")] | Annotated[D2Q, Tag("d2q")]
     | Annotated[SquaredError, Tag("squared")] | Annotated[AbsoluteError, Tag("absolute")]
     | Annotated[Huber, Tag("huber")],
     Discriminator(

@@ -24,6 +24,7 @@ class BuiltIn:
 METRICS: Mapping[str, BuiltIn] = {  # one name means one thing for all types of tasks
     "auc": BuiltIn("AUC"),
     "rmse": BuiltIn("RMSE", lower=True),
+    "gauc": BuiltIn("AUC within"),
     "auc_weighted": BuiltIn("AUC, by rows"),
     "logloss": BuiltIn("log loss", lower=True),
     "logloss_weighted": BuiltIn("log loss, by rows", lower=True),
@@ -37,6 +38,7 @@ METRICS: Mapping[str, BuiltIn] = {  # one name means one thing for all types of 
     "accuracy": BuiltIn("accuracy"),
     "top3": BuiltIn("top 3"),
     "top5": BuiltIn("top 5"),
+    "hit_rate": BuiltIn("hit rate"),
 }
 MONITORED = tuple(name for name, metric in METRICS.items() if metric.lower is not None)
 COUNTS = ("rows", "positives", "base_rate")
@@ -59,7 +61,8 @@ class MetricConfig(Config, ABC):
         """From labels (N,) float64 and scores (N,) of the task's label space, N ≥ 1; None: undefined.
 
         A score is a probability, or a prediction in the label's unit. Of several classes a score is
-        (N, K), of several labels both are (N, C), with NaN for a label that is not known.
+        (N, K), of a retrieval task (N, 2 · top): classes, then their probabilities. Of several labels
+        both are (N, C), with NaN for a label that is not known.
         """
 
 

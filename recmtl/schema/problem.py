@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from recmtl.errors import RecmtlError, nearest
 from recmtl.schema.config import Config, expand
 from recmtl.schema.contract import Contract
-from recmtl.schema.features import Feature, has_wildcard
+from recmtl.schema.features import Feature, Numeric, has_wildcard
 from recmtl.schema.rates import Count, Rate
 from recmtl.schema.source import Data
 from recmtl.schema.tasks import Task
@@ -85,6 +85,23 @@ class Problem(Config):
                     raise ValueError(f"tasks.{name}: tasks.{other} lists other classes of {label!r}")
             if task.given in listed:
                 raise ValueError(f"tasks.{name}: given = {task.given!r} must be 0 or 1, it has classes")
+        return self
+
+    @model_validator(mode="after")
+    def _durations_are_numbers(self) -> "Problem":
+        for name, task in self.tasks.items():
+            feature = self.features.get(task.duration or "")
+            if task.duration and (feature is None or has_wildcard(task.duration)):
+                numbers = [n for n, f in self.features.items() if isinstance(f, Numeric)]
+                raise ValueError(
+                    f"tasks.{name}: duration = {task.duration!r} names no feature: give it a line of "
+                    f"its own in [features]; {nearest(task.duration, numbers)}"
+                )
+            if feature is not None and not isinstance(feature, Numeric):
+                raise ValueError(
+                    f"tasks.{name}: duration = {task.duration!r} must be a numeric feature, "
+                    f"it is {feature.kind}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -154,6 +154,10 @@ class Data(Config):
     joins: tuple[Join, ...] = ()
     weight: str | None = Field(default=None, description="column of row weights in the loss")
     group: str | None = Field(default=None, description="column whose rows are resampled together")
+    together: str | None = Field(
+        default=None, description="column, of a user or a request, whose rows a batch holds together",
+        exclude_if=lambda value: value is None,  # files that do not name it keep their digest
+    )
     engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="what runs the SQL")
     memory_limit: str | None = Field(default=None, description="DuckDB's, e.g. \"1GB\"")
     spill: str | None = Field(default=None, description="folder for what does not fit; default: TMPDIR")

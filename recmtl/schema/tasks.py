@@ -8,26 +8,33 @@ from pydantic import Field, model_validator
 
 from recmtl.schema.config import Config
 
-TaskType = Literal["binary", "regression", "multiclass", "multilabel", "ordinal", "watch_time"]
+TaskType = Literal[
+    "binary", "regression", "multiclass", "multilabel", "ordinal", "watch_time", "retrieval",
+]
+
+
+SCORED = 1000  # numbers in the score of a row at most: those of all rows of valid lie in memory
 
 
 @dataclass(frozen=True)
 class Takes:
-    """What a type takes in a file: one label or a list, the least number of classes, keys of its own."""
+    """What a type takes in a file: one label or a list, how many classes, keys of its own."""
 
     one: bool = True
     several: bool = False
-    classes: int = 0
+    classes: int = 0  # at least
+    most: int = 0
     keys: tuple[str, ...] = ()
 
 
 TYPES: Mapping[TaskType, Takes] = {
     "binary": Takes(),
     "regression": Takes(several=True, keys=("log",)),
-    "multiclass": Takes(classes=2, keys=("classes",)),
+    "multiclass": Takes(classes=2, most=SCORED, keys=("classes",)),
     "multilabel": Takes(one=False, several=True, keys=("missing",)),
-    "ordinal": Takes(classes=3, keys=("classes",)),
-    "watch_time": Takes(),
+    "ordinal": Takes(classes=3, most=SCORED, keys=("classes",)),
+    "watch_time": Takes(keys=("duration",)),
+    "retrieval": Takes(classes=2, most=1 << 24, keys=("classes", "top")),  # as float32 tells apart
 }
 
 
@@ -51,8 +58,16 @@ class Task(Config):
     log: bool = Field(
         default=False, description="predict log1p of the label", exclude_if=lambda value: not value,
     )
+    top: int | None = Field(
+        default=None, ge=1, description="of how many classes, the likeliest, the score is",
+        exclude_if=lambda value: value is None,
+    )
     missing: Literal["unknown", "negative"] | None = Field(
         default=None, description="what a null among several labels means; without it, unknown",
+        exclude_if=lambda value: value is None,
+    )
+    duration: str | None = Field(
+        default=None, description="the numeric feature that is how long a row's item lasts",
         exclude_if=lambda value: value is None,
     )
 
@@ -87,7 +102,14 @@ class Task(Config):
 
     @model_validator(mode="after")
     def _classes_are_told(self) -> "Task":
-        least = TYPES[self.type].classes
+        takes = TYPES[self.type]
+        least = takes.classes
+        if self.class_count > takes.most > 0:
+            more = [name for name, other in TYPES.items() if other.most > takes.most]
+            raise ValueError(
+                f"classes: type = {self.type!r} takes {takes.most:,} at most, found {self.class_count:,}"
+                + "".join(f"; type = {name!r} takes more" for name in more)
+            )
         if self.class_count < least:
             raise ValueError(
                 f"classes: type = {self.type!r} needs {least} or more: classes = 5 of a label from 0 to 4"
@@ -98,6 +120,15 @@ class Task(Config):
             raise ValueError("classes: a value stands there twice")
         if len({isinstance(value, str) for value in listed}) > 1:
             raise ValueError("classes: texts or whole numbers, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _top_is_a_part_of_the_classes(self) -> "Task":
+        most = min(self.class_count - 1, SCORED // 2)  # a class and its probability each
+        if "top" in TYPES[self.type].keys and not 1 <= (self.top or 0) <= most:
+            raise ValueError(
+                f"top: type = {self.type!r} scores the likeliest of its classes: 1 to {most}, top = 50"
+            )
         return self
 
     @model_validator(mode="after")

@@ -100,8 +100,9 @@ def on_batch(batch: Batch) -> dict[str, TaskStatistics]:
 def shapes_and_reported_tasks(config: ModelConfig) -> None:
     """A score (B,) of each task that it reports, probabilities within 0 and 1; gates that sum to 1."""
     model = made(config)
-    output = model(make_batch(7))
-    scores = model.scores(output)
+    batch = make_batch(7)
+    output = model(batch)
+    scores = model.scores(output, batch)
     assert set(scores) == set(config.reports(TASKS))
     assert set(config.loss) <= set(output.raw)
     for task, score in scores.items():
@@ -194,9 +195,9 @@ def a_batch_of_one_row_is_scored_as_in_a_larger_one(config: ModelConfig) -> None
 
 
 def it_is_drawn_with_every_task(config: ModelConfig) -> None:
-    model = made(config)
+    model, batch = made(config), make_batch(3)
     drawing = ElementTree.fromstring(draw(model, "a model"))
-    assert set(model.scores(model(make_batch(3)))) <= {text.text for text in drawing.iter()}
+    assert set(model.scores(model(batch), batch)) <= {text.text for text in drawing.iter()}
 
 
 CHECKS: Sequence[Check] = (

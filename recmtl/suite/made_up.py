@@ -51,10 +51,12 @@ def permute(batch: Batch, order: torch.Tensor) -> Batch:
         pieces = [ragged.values[ragged.offsets[i]:ragged.offsets[i + 1]] for i in order.tolist()]
         lengths = torch.tensor([len(p) for p in pieces], dtype=torch.long)
         lists[name] = Ragged(
-            torch.cat([ragged.values[:0], *pieces]), torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])
+            torch.cat([ragged.values[:0], *pieces]),
+            torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]),
         )
     return Batch(
         rows=batch.rows[order], dense=batch.dense[order], lists=lists,
         labels={n: t[order] for n, t in batch.labels.items()},
         weight=batch.weight[order], origin=batch.origin[order],
+        together=None if batch.together is None else batch.together[order],
     )

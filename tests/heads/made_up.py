@@ -1,16 +1,19 @@
 """A task of each type, batches with labels for them, and a small model of one of them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from recmtl.batch import Batch
+from recmtl.heads import head_of
 from recmtl.learn.step import Objective
-from recmtl.learn.tasks import statistics
+from recmtl.learn.tasks import TaskStatistics, keep, statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.schema import Task
+from recmtl.schema.losses import D2Q, LossConfig
 from recmtl.seed import seed_everything
 from recmtl.suite.made_up import LAYOUT, make_batch
 
@@ -24,7 +27,9 @@ TASKS = {
     "positive_only": Task(label=("like", "share"), type="multilabel", missing="negative"),
     "ordinal": Task(label="rating", type="ordinal", classes=4),
     "watch_time": Task(label="watched", type="watch_time"),
+    "watch_quantile": Task(label="watched", type="watch_time", duration="age"),
     "multiclass": Task(label="rating", type="multiclass", classes=4),
+    "retrieval": Task(label="rating", type="retrieval", classes=4, top=2),
 }
 
 
@@ -48,21 +53,32 @@ def batch_of(rows: int, seed: int = 0) -> Batch:
     return replace(batch, labels=labels, weight=0.5 + torch.rand(rows, generator=g))
 
 
-def objective_of(task: Task, batch: Batch, loss: object = 1.0) -> Objective:
-    model = ModelConfig.model_validate({"sharing": {"kind": "mmoe"}, "loss": {"own": loss}})
+def loss_for(task: Task) -> float | LossConfig:
+    """The loss by which a task of TASKS is learned here."""
+    return D2Q(groups=4) if task.duration else 1.0
+
+
+def known_of(
+    tasks: Mapping[str, Task], losses: Mapping[str, float | LossConfig], batch: Batch
+) -> dict[str, TaskStatistics]:
+    """What is known of the tasks where these rows are train."""
     labels = {name: label.numpy() for name, label in batch.labels.items()}
-    known = statistics({"own": task}, labels, batch.weight.numpy())
-    return Objective({"own": task}, model.loss, known)
+    heads = {name: head_of(tasks[name], loss) for name, loss in losses.items()}
+    known = statistics(tasks, labels, batch.weight.numpy())
+    return keep(known, heads, labels, LAYOUT, batch.dense.numpy())
+
+
+def objective_of(task: Task, batch: Batch, given: LossConfig | None = None) -> Objective:
+    tasks, loss = {"own": task}, {"own": given or loss_for(task)}
+    return Objective(tasks, loss, known_of(tasks, loss, batch))
 
 
 def model_of(task: Task, objective: Objective | None = None) -> MultiTask:
     """A fresh model of the one task `own`, which starts where the objective's statistics are."""
     seed_everything(3)
     config = ModelConfig.model_validate({
-        "sharing": {"kind": "mmoe", "hidden": [8, 6]}, "towers": {"hidden": [5]}, "loss": {"own": 1.0},
+        "sharing": {"kind": "mmoe", "hidden": [8, 6]}, "towers": {"hidden": [5]},
+        "loss": {"own": loss_for(task)},
     })
-    known = objective.statistics["own"] if objective else None
-    return build_model(
-        config, EmbeddingConfig(width=4, init=0.5), LAYOUT, {"own": task},
-        {"own": (known.mean, known.std)} if known else None,
-    )
+    known = objective.statistics if objective else None
+    return build_model(config, EmbeddingConfig(width=4, init=0.5), LAYOUT, {"own": task}, known)

@@ -1,4 +1,4 @@
-"""Concordance: against the mean over all pairs, and the AUC."""
+"""Concordance: against the mean over all pairs, and the AUC; the AUC within groups."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from recmtl.heads.measures import concordance
+from recmtl.heads.measures import concordance, grouped_auc
 
 few = st.integers(0, 4)
 
@@ -47,3 +47,16 @@ def test_orders_that_are_known() -> None:
     assert concordance(label, label) == 1.0 and concordance(label, -label) == 0.0
     assert concordance(label, np.zeros(1000)) == 0.5 and concordance(np.ones(9), label[:9]) is None
     assert concordance(np.zeros(0), np.zeros(0)) is None
+
+
+@given(st.lists(st.tuples(few, st.integers(0, 1), few), min_size=1, max_size=40))
+def test_the_auc_within_groups_is_that_of_each_by_its_rows(rows: list[tuple[int, int, int]]) -> None:
+    group, label, score = (np.array(column) for column in zip(*rows, strict=True))
+    both = [g for g in np.unique(group) if len(set(label[group == g])) == 2]
+    found = grouped_auc(label.astype(np.float32), score.astype(np.float32), group)
+    if not both:
+        assert found is None
+        return
+    each = [roc_auc_score(label[group == g], score[group == g]) for g in both]
+    counts = [np.count_nonzero(group == g) for g in both]
+    assert found == pytest.approx(np.average(each, weights=counts), abs=1e-12)

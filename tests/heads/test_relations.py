@@ -10,20 +10,21 @@ from recmtl.learn.group import ALONE
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.step import Objective, make_step, parameters
-from recmtl.learn.tasks import statistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.interaction import Interaction
 from recmtl.model.multitask import build_model
 from recmtl.model.relation import Independent, Relation, RelationConfig
 from recmtl.model.sharing import Sharing
+from recmtl.schema.losses import D2Q
 from recmtl.seed import seed_everything
 from recmtl.suite.checks import NEEDED, kinds
 from recmtl.suite.made_up import LAYOUT
 from recmtl.suite.made_up import TASKS as FUNNEL
-from tests.heads.made_up import TASKS, batch_of
+from tests.heads.made_up import TASKS, batch_of, known_of
 
 EVERY = {**FUNNEL, **TASKS}
-OF_ALL = {**dict.fromkeys(TASKS, 0.1), "ctr": 1.0, "cvr": 1.0, "ctcvr": 1.0}
+OF_ALL = {**dict.fromkeys(TASKS, 0.1), "ctr": 1.0, "cvr": 1.0, "ctcvr": 1.0,
+          "watch_quantile": D2Q(weight=0.1, groups=4)}
 
 
 class Narrow(Independent):
@@ -56,20 +57,17 @@ def check_that_all_types_learn(sharing: str, relation: str, interaction: str) ->
     })
     assert model_config.refusal(EVERY) is None
     batch = batch_of(64)
-    labels = {name: label.numpy() for name, label in batch.labels.items()}
-    known = statistics(EVERY, labels, batch.weight.numpy())
+    known = known_of(EVERY, OF_ALL, batch)
     seed_everything(3)
-    model = build_model(
-        model_config, EmbeddingConfig(width=4, init=0.5), LAYOUT, EVERY,
-        {name: (found.mean, found.std) for name, found in known.items()},
-    ).train()
+    embedding = EmbeddingConfig(width=4, init=0.5)
+    model = build_model(model_config, embedding, LAYOUT, EVERY, known).train()
     objective = Objective(EVERY, model_config.loss, known)
     config = TrainConfig.model_validate({"monitor": "auc_valid/ctr", "learning_rate": 0.02})
     step = make_step(model, objective, build_optimizers(*parameters(model), config), config, ALONE)
     totals = [float(objective.total(step(batch))) for _ in range(10)]
     assert totals[-1] < totals[0]
     with torch.no_grad():
-        scores = model.eval().scores(model(batch))
+        scores = model.eval().scores(model(batch), batch)
     for name in OF_ALL:
         columns = head_of(EVERY[name]).columns
         assert scores[name].shape == ((64, columns) if columns else (64,))

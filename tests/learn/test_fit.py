@@ -68,9 +68,7 @@ def setup(
     labels = {name: train.label(name) for name in LAYOUT.labels}
     known = statistics(TASKS, labels, np.ones(train.rows))
     seed_everything(1)
-    model = build_model(
-        config, EmbeddingConfig(width=4), LAYOUT, TASKS, {t: (s.mean, s.std) for t, s in known.items()}
-    )
+    model = build_model(config, EmbeddingConfig(width=4), LAYOUT, TASKS, known)
     parts = Parts(train, valid, {name: valid.label(name) for name in LAYOUT.labels})
     return model, parts, Objective(TASKS, loss, known, weighting)
 

@@ -18,9 +18,11 @@ from recmtl.learn.group import ALONE, Group, join
 from recmtl.learn.predict import Batches
 from recmtl.learn.turns import InTurns
 from recmtl.schema.freeze import Freeze
+from recmtl.schema.losses import D2Q
 from recmtl.schema.weighting import FAMO, MGDA, GradNorm, PCGrad
 from recmtl.seed import seed_everything
 from recmtl.suite.made_up import permute
+from tests.heads import test_watch_quantile as quantiles
 from tests.learn import test_turns
 from tests.learn.test_fit import keep, setup
 
@@ -77,15 +79,22 @@ def drawn(group: Group) -> list[list[float]]:
     for _ in range(8):
         view = torch.ones(1, 2, requires_grad=True)
         losses = {task: (view * own).sum() for task, own in zip(LOSS, CONFLICTS, strict=True)}
-        objective.weigh(losses, [view], group, ([], [], 1))
+        objective.weigh(losses, [view], group, ([], [], 1, []))
         found.append([float(factor) for factor in objective.weigher.factors().values()])
     return found
+
+
+def of_quantiles(group: Group) -> dict[str, float]:
+    """A number for each tensor of a model that learns watch time by its quantiles."""
+    model = quantiles.trained(quantiles.shown_long(300)[0], D2Q(groups=5), group, steps=5)
+    return {name: tensor.double().sum().item() for name, tensor in model.state_dict().items()}
 
 
 def both(folder: Path) -> None:
     torch.set_num_threads(1)
     group = join("cpu")
-    found = {case: trained(folder, group, case) for case in CASES} | {"drawn": drawn(group)}
+    found = {case: trained(folder, group, case) for case in CASES}
+    found |= {"drawn": drawn(group), "quantiles": of_quantiles(group)}
     (folder / f"{group.rank}.json").write_text(json.dumps(found))
 
 
@@ -108,6 +117,14 @@ def test_both_take_the_order_that_the_first_has_drawn(two: list[dict[str, list[l
     alone = drawn(ALONE)
     assert len({tuple(factors) for factors in alone}) > 1
     assert two[0]["drawn"] == two[1]["drawn"] == alone
+
+
+def test_both_learn_watch_time_by_the_quantiles_of_one(two: list[dict[str, dict[str, float]]]) -> None:
+    alone, (first, second) = of_quantiles(ALONE), (process["quantiles"] for process in two)
+    assert first == second
+    assert first.keys() == alone.keys() > {"kept.own.edges", "kept.own.knots"}
+    for name, value in alone.items():
+        assert first[name] == pytest.approx(value, rel=2e-3, abs=1e-4), name
 
 
 @pytest.mark.parametrize("case", CASES)

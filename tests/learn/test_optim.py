@@ -76,7 +76,7 @@ def test_two_look_ups_of_one_table_add_up() -> None:
 def test_the_dense_part_is_adamw_and_tables_never_become_dense() -> None:
     table, dense = torch.nn.Parameter(torch.zeros(9, 2)), torch.nn.Parameter(torch.ones(2))
     config = TrainConfig(monitor="auc_valid/ctr", learning_rate=0.01, weight_decay=0.1)
-    on_tables, on_dense = build_optimizers([table], [dense], 1, config)
+    on_tables, on_dense = build_optimizers([table], [dense], 1, [], config)
     reference = torch.nn.Parameter(torch.ones(2))
     independent = torch.optim.AdamW([reference], lr=0.01, weight_decay=0.1)
     for _ in range(3):

@@ -69,7 +69,7 @@ def test_a_warm_up_may_be_longer_than_the_fit() -> None:
 def test_both_rates_follow_from_where_a_fit_stands() -> None:
     config = TrainConfig(monitor="auc_valid/ctr", epochs=3, schedule=Constant(warmup=8))
     parameters = [torch.nn.Parameter(torch.zeros(2, 2)) for _ in range(2)]
-    optimizers = build_optimizers(parameters[:1], parameters[1:], 1, config)
+    optimizers = build_optimizers(parameters[:1], parameters[1:], 1, [], config)
     seen: list[list[float]] = []
 
     def step(batch: object) -> dict[str, torch.Tensor]:

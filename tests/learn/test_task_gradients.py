@@ -70,10 +70,10 @@ def test_factors_weigh_what_tasks_share_and_nothing_else(name: str) -> None:
     assert bool(penalties) == (name == "penalty")
     apart = [dense_gradients(model, loss) for loss in losses]
     rest = dense_gradients(model, torch.stack([losses[0] * 0.0, *penalties]).sum())
-    tables, dense, copies = parameters(model)
-    gradients = TaskGradients(losses, output.embedded, tables, dense, copies)
+    trained = parameters(model)
+    gradients = TaskGradients(losses, output.embedded, trained)
     gradients.backward(list(torch.tensor(FACTORS, dtype=torch.float64)), penalties, ALONE)
-    assert all(table.grad is not None and table.grad.is_sparse for table in tables)
+    assert all(table.grad is not None and table.grad.is_sparse for table in trained[0])
     for parameter, found in model.named_parameters():
         places = zip(*(pieces(model, parameter, task[parameter]) for task in apart), strict=True)
         expected = torch.cat([weighted(place, FACTORS) for place in places], dim=-1) + rest[parameter]
@@ -91,7 +91,7 @@ def test_products_at_features_are_those_of_what_sharings_read(name: str) -> None
             if sum(task[view] is not None and bool(task[view].any()) for task in per_view) > 1]
     rows = torch.stack([torch.cat([task[view].flatten() for view in read]) for task in per_view])
     assert len(output.embedded) == (4 if name == "stem" else 1)
-    gradients = TaskGradients(losses, output.embedded, *parameters(model))
+    gradients = TaskGradients(losses, output.embedded, parameters(model))
     found = gradients.gramian("features", ALONE)
     torch.testing.assert_close(found, rows @ rows.t(), rtol=1e-6, atol=1e-12)
 
@@ -107,7 +107,7 @@ def test_products_at_parameters_are_those_of_what_two_tasks_move(name: str) -> N
                 for row, gradient in zip(rows, place, strict=True):
                     row.append(gradient.flatten())
     expected = torch.stack([torch.cat(row) for row in rows])
-    gradients = TaskGradients(losses, output.embedded, *parameters(model))
+    gradients = TaskGradients(losses, output.embedded, parameters(model))
     found = gradients.gramian("parameters", ALONE)
     torch.testing.assert_close(found, expected @ expected.t(), rtol=1e-6, atol=1e-12)
 
@@ -119,7 +119,7 @@ def test_a_model_without_tables_is_weighed_by_its_parameters() -> None:
     objective = Objective(TASKS, LOSS, dict.fromkeys(TASKS, TaskStatistics(1, 0.5, 0.5, 1.0)))
     output = model(BATCH)
     losses = objective.weighted(objective.losses(output, BATCH))
-    gradients = TaskGradients(losses, output.embedded, *parameters(model))
+    gradients = TaskGradients(losses, output.embedded, parameters(model))
     assert (gradients.gramian("parameters", ALONE).diagonal() > 0).all()
     gradients.backward([torch.tensor(1.0)] * 3, [], ALONE)
     expected = dense_gradients(model, torch.stack(losses).sum())
@@ -129,6 +129,6 @@ def test_a_model_without_tables_is_weighed_by_its_parameters() -> None:
 
 def test_parameters_of_several_processes_are_refused() -> None:
     model, output, losses = made("mmoe")
-    gradients = TaskGradients(losses, output.embedded, *parameters(model))
+    gradients = TaskGradients(losses, output.embedded, parameters(model))
     with pytest.raises(RecmtlError, match="each process has a part"):
         gradients.gramian("parameters", Group(0, 2))

@@ -87,10 +87,7 @@ def setup(
         "turns": taken, **model,
     })
     seed_everything(1)
-    made = build_model(
-        config, EmbeddingConfig(width=4, init=0.5), LAYOUT, tasks,
-        {name: (s.mean, s.std) for name, s in known.items()},
-    )
+    made = build_model(config, EmbeddingConfig(width=4, init=0.5), LAYOUT, tasks, known)
     objective = Objective(tasks, loss, known, turns=take_turns(taken, tasks, labels))
     parts = Parts(InTurns([shop, panel]), valid, {n: valid.label(n) for n in (*SHOP, *PANEL)})
     return made, parts, objective

@@ -10,6 +10,7 @@ from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.interaction import Interaction
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.model.relation import Relation
+from recmtl.model.settings import TowerConfig
 from recmtl.model.sharing import Sharing
 from recmtl.model.sharing.options import Tables
 from recmtl.plugins import classes_of as classes
@@ -80,10 +81,10 @@ def test_layers_in_bf16_score_as_those_that_are_cast_at_each_batch(
 ) -> None:
     model, batch = model_for("mmoe", relation, loss, interaction), replace(make_batch(64), labels={})
     with torch.no_grad():
-        exact = model.scores(model(batch))
+        exact = model.scores(model(batch), batch)
         with torch.autocast("cpu", torch.bfloat16):
-            cast, half = model.scores(model(batch)), model.with_bf16_layers()
-            found = half.scores(half(batch))
+            cast, half = model.scores(model(batch), batch), model.with_bf16_layers()
+            found = half.scores(half(batch), batch)
     for task, scores in found.items():
         assert torch.equal(scores, cast[task])
         torch.testing.assert_close(scores, exact[task], rtol=0.0, atol=0.02)
@@ -98,6 +99,23 @@ def test_layers_in_bf16_score_as_those_that_are_cast_at_each_batch(
 ], ids=lambda check: check.__name__)
 def test_whatever_the_relation(check: checks.Check, sharing: str, interaction: str) -> None:
     check(config(sharing, "product", "all_rows", interaction))
+
+
+ALONE = {"kind": "independent"}
+OTHER = {
+    "home of several pairs": checks.settings(
+        {"kind": "home", "pairs": 2, "rank": "split"}, ALONE, "all_rows"
+    ),
+    "pepnet up to its logit": checks.settings(
+        {"kind": "pepnet", "prior": ["user"], "output_gate": True}, ALONE, "all_rows"
+    ).model_copy(update={"towers": TowerConfig(hidden=())}),
+}
+
+
+@pytest.mark.parametrize("chosen", OTHER.values(), ids=OTHER)
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
+def test_options_that_are_not_the_default(check: checks.Check, chosen: ModelConfig) -> None:
+    check(chosen)
 
 
 READ = [(s.model_fields["kind"].default, tables) for s in classes(Sharing) for tables in s.tables]

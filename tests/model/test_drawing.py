@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from benchmarks.drawings import IMAGES, RELATIONS, ROOT, drawings
 from recmtl.batch import Batch, Embedded, Layout, Related, Shared, Slot
 from recmtl.experiment import Experiment
+from recmtl.heads import head_of
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.drawing import draw
 from recmtl.model.embedding import Copies, Embedding
@@ -64,7 +65,7 @@ def test_every_parameter_and_every_task_is_drawn(
     assert counted(found) == parameter_count(model)
     output = model(make_batch(3))
     tasks = {texts[0]: "derived" in texts for role, texts in found if role == "task"}
-    assert tasks == {task: task not in output.raw for task in model.scores(output)}
+    assert tasks == {task: task not in output.raw for task in model.scores(output, make_batch(3))}
 
 
 @pytest.mark.parametrize(("sharing", "tables"), [
@@ -90,6 +91,16 @@ def test_what_a_list_is_pooled_by_and_what_meets_before_the_sharing_have_boxes_o
     assert titles.count("attention over lists") == titles.count("cross networks") == 1
 
 
+def test_a_gate_over_what_the_towers_read_has_a_box_for_each_task() -> None:
+    gated = {"kind": "pepnet", "prior": ["user"], "output_gate": True}
+    model = made(settings(gated, {"kind": "independent"}, "all_rows"))
+    found = boxes(draw(model, "m"))
+    assert counted(found) == parameter_count(model)
+    titles = [texts[0] for _, texts in found]
+    assert titles.count("output gate: 4 columns of prior") == 1
+    assert {"scaled view of ctr", "scaled view of ctcvr"} < {*titles}
+
+
 def test_features_stand_in_groups_with_the_largest_by_name() -> None:
     found = boxes(draw(model_for("shared_bottom", "independent", "all_rows"), "m"))
     assert [texts for role, texts in found if role == "features"] == [
@@ -103,7 +114,8 @@ def test_features_stand_in_groups_with_the_largest_by_name() -> None:
     copies, layout = Copies(("ctr",), "shared"), Layout(slots, (), {}, {4: 41}, ())
     embedding = Embedding(layout, copies, EmbeddingConfig(), {})
     views, tower = (embedding, InteractionModule(embedding.columns)), Tower(160, [2])
-    model = MultiTask(views, Passed(160), {"ctr": tower}, RelationModule(160), {"ctr": TASKS["ctr"]})
+    heads = {"ctr": head_of(TASKS["ctr"])}
+    model = MultiTask(views, Passed(160), {"ctr": tower}, RelationModule(160), heads)
     (many,) = [texts for role, texts in boxes(draw(model, "m")) if role == "features"]
     assert many == ["40 features: an id", "f40: 40 values", "f39: 39 values", "f38: 38 values",
                     "f37: 37 values", "and 36 more"]
@@ -137,7 +149,8 @@ def test_a_part_that_says_nothing_is_a_box_with_its_shape_and_parameters() -> No
     towers = {task: Tower(width, [2]) for task in ("ctr", "cvr")}
     relation = Shifted(width)
     views = embedding, InteractionModule(embedding.columns)
-    model = MultiTask(views, Passed(width), towers, relation, {t: TASKS[t] for t in ("ctr", "cvr")})
+    heads = {task: head_of(TASKS[task]) for task in towers}
+    model = MultiTask(views, Passed(width), towers, relation, heads)
     found = boxes(draw(model, "m"))
     assert ("network", ["passed", f"{width} → {width}", "7 parameters"]) in found
     assert [texts for role, texts in found if role == "relation"] == [

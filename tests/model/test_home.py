@@ -22,10 +22,22 @@ GROUPS = (("ctr",), ("cvr", "like"))
 HIDDEN = (4, 3)
 
 
+def feature_gate(w: Weights, prefix: str, k: int, x: Array) -> Array:
+    """Σ over pairs of matrices (W, rank) and (rank, W), mixed by a softmax where there are several."""
+    mix = w.get(f"{prefix}features.mix.{k}.weight")
+    count = 1 if mix is None else len(mix)
+    shares = np.ones((len(x), 1)) if mix is None else softmax(x @ mix.T)
+    whole = np.zeros_like(x)
+    for pair in range(count):
+        place = k * count + pair
+        low, high = (w[f"{prefix}features.{name}.{place}.weight"].T for name in ("into", "out"))
+        whole += shares[:, [pair]] * 2 * sigmoid(x @ (low @ high))
+    return whole
+
+
 def expert(w: Weights, prefix: str, k: int, x: Array, batch: bool) -> Array:
     """Feature gate, hidden layer, normalisation over the batch (or by mean 0 and variance 1), swish."""
-    low = x @ w[f"{prefix}features.into.{k}.weight"].T
-    gated = x * 2 * sigmoid(low @ w[f"{prefix}features.out.{k}.weight"].T)
+    gated = x * feature_gate(w, prefix, k, x)
     z = network(w, f"{prefix}experts.below.{k}", gated) @ w[f"{prefix}experts.last.{k}.weight"].T
     mean, variance = (z.mean(0), z.var(0)) if batch else (0.0, 1.0)
     part = slice(k * z.shape[1], (k + 1) * z.shape[1])
@@ -56,10 +68,12 @@ def level(
     return views
 
 
+@pytest.mark.parametrize("gates", [{"rank": 2}, {"rank": "split", "pairs": 2}], ids=["one", "mixed"])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("count", [1, 2])
-def test_home(count: int, training: bool) -> None:
-    module, w = built(HoME(hidden=HIDDEN, experts=count, rank=2, groups=GROUPS), TASKS)
+def test_home(count: int, training: bool, gates: dict[str, object]) -> None:
+    options = HoME.model_validate({"hidden": HIDDEN, "experts": count, "groups": GROUPS, **gates})
+    module, w = built(options, TASKS)
     given = embedded(TASKS, "shared")
     x, every = given.views["ctr"].numpy(), "all tasks"
     z = level(
@@ -85,14 +99,32 @@ def test_home(count: int, training: bool) -> None:
     )
 
 
-@pytest.mark.parametrize(("hidden", "experts"), [((2, 2), 1), ((2,), 2)])
-def test_gradients(hidden: tuple[int, ...], experts: int) -> None:
-    module, _ = built(HoME(hidden=hidden, experts=experts, rank=1, groups=GROUPS), TASKS)
+@pytest.mark.parametrize(("hidden", "experts", "pairs"), [((2, 2), 1, 1), ((2,), 2, 1), ((2,), 1, 2)])
+def test_gradients(hidden: tuple[int, ...], experts: int, pairs: int) -> None:
+    options = HoME(hidden=hidden, experts=experts, rank=1, pairs=pairs, groups=GROUPS)
+    module, _ = built(options, TASKS)
 
     def views(shared: Shared) -> list[torch.Tensor]:
         return list(shared.views.values())
 
     assert gradients_are_right(module.train(), embedded(TASKS, "shared"), views)
+
+
+def test_pairs_may_share_the_inputs_columns() -> None:
+    """Rank |v| / L for each of L pairs, of each level's own inputs: 6 columns, then 5."""
+    _, w = built(HoME(hidden=(5,), rank="split", pairs=2), TASKS)
+    assert [w[f"{level}.features.into.0.weight"].shape for level in ("of_groups", "of_tasks")] == [
+        (3, 6), (2, 5)
+    ]
+    whole, _ = built(HoME(hidden=(5,), rank="split", pairs=9), TASKS)
+    assert whole.get_parameter("of_groups.features.into.0.weight").shape == (1, 6)
+
+
+def test_files_that_name_no_pairs_keep_their_digest_and_their_weights() -> None:
+    assert set(HoME(rank=4).model_dump()) == {*HoME.model_fields} - {"pairs"}
+    assert set(HoME(rank=4, pairs=2).model_dump()) == {*HoME.model_fields}
+    module, _ = built(HoME(hidden=HIDDEN), TASKS)
+    assert not any(".mix." in name for name in module.state_dict())
 
 
 def test_an_epoch_may_end_with_a_batch_of_one_row() -> None:

@@ -72,7 +72,7 @@ def test_division_is_what_losses_on_ctr_and_ctcvr_alone_report(sharing: str) -> 
     logits = {task: raw.detach().numpy() for task, raw in output.raw.items()}
     ctr, ctcvr = (1 / (1 + np.exp(-logits[task])) for task in ("ctr", "ctcvr"))
     assert (ctcvr > ctr).any() and (ctcvr < ctr).any()
-    found = model.scores(output)["cvr"].detach()
+    found = model.scores(output, batch)["cvr"].detach()
     np.testing.assert_allclose(found, np.minimum(ctcvr / ctr, 1.0), atol=1e-12)
 
 

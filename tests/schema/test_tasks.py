@@ -10,7 +10,7 @@ from recmtl.schema import Task
 from tests.test_experiment import Experiment, Path, edited, refusal
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"classes": 3}, "classes: a key of multiclass and ordinal tasks"),
+    ({"classes": 3}, "classes: a key of multiclass and ordinal and retrieval tasks"),
     ({"label": ["a", "b"]}, "type = 'binary' takes one label"),
     ({"label": ["a", "a"], "type": "regression"}, "two labels or more, each once"),
     ({"label": ["a"], "type": "regression"}, "two labels or more, each once"),
@@ -23,6 +23,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"type": "multiclass", "classes": 1}, "needs 2 or more"),
     ({"type": "multiclass", "classes": ["a", "a"]}, "twice"),
     ({"type": "multiclass", "classes": ["a", 1]}, "not both"),
+    ({"type": "multiclass", "classes": 1001}, "takes 1,000 at most, found 1,001; type = 'retrieval'"),
+    ({"type": "ordinal", "classes": 9999}, "takes 1,000 at most, found 9,999; type = 'retrieval' takes"),
+    ({"type": "retrieval", "classes": 1 << 25, "top": 5}, "takes 16,777,216 at most, found 33,554,432"),
+    ({"type": "retrieval", "top": 5}, "type = 'retrieval' needs 2 or more"),
+    ({"type": "retrieval", "classes": 9000}, "top: type = 'retrieval' scores .*: 1 to 500, top = 50"),
+    ({"type": "retrieval", "classes": 9000, "top": 501}, "the likeliest of its classes: 1 to 500"),
+    ({"type": "retrieval", "classes": 9, "top": 9}, "the likeliest of its classes: 1 to 8"),
+    ({"type": "multiclass", "classes": 9, "top": 3}, "top: a key of retrieval tasks, this one is multi"),
     ({"type": "multiclass", "classes": 3, "product": ["ctr", "cvr"]}, "type must be binary"),
 ]
 
@@ -38,6 +46,7 @@ def test_tasks_without_new_keys_are_written_as_before() -> None:
 
 
 RATING = {"label": "spent", "type": "multiclass", "classes": [1, 2, 9]}
+ITEM = {"label": "spent", "type": "retrieval", "classes": 9000, "top": 3}
 IN_A_FILE: list[tuple[dict[str, object], str]] = [
     ({"tasks__rating": RATING}, "tasks.value: tasks.rating lists other classes of 'spent'"),
     ({"tasks__value": RATING, "tasks__other": {"label": "click", "given": "spent"}},
@@ -46,6 +55,13 @@ IN_A_FILE: list[tuple[dict[str, object], str]] = [
         "kind": "softmax", "class_weights": [1.0, 2.0]}}}, "2 numbers, 'value' has 3 classes"),
     ({"tasks__value": RATING, "models__mmoe__loss": {"ctr": 1.0, "ctcvr": 1.0, "value": {
         "kind": "squared"}}}, "'squared' is a loss of regression tasks, 'value' is multiclass"),
+    ({"tasks__value": RATING, "models__mmoe__loss": {"ctr": 1.0, "ctcvr": 1.0, "value": {
+        "kind": "sampled_softmax"}}}, "'sampled_softmax' is a loss of retrieval tasks, 'value' is multi"),
+    ({"tasks__value": ITEM, "models__mmoe__loss": {"ctr": 1.0, "ctcvr": 1.0, "value": {
+        "kind": "softmax"}}}, "'softmax' is a loss of multiclass tasks, 'value' is retrieval"),
+    ({"tasks__value": ITEM, "models__mmoe__loss": {"ctr": 1.0, "ctcvr": 1.0, "value": {
+        "kind": "sampled_softmax", "samples": 0}}}, "samples: Input should be greater than or equal"),
+    ({"tasks__value": ITEM, "train__monitor": "top3_valid/value"}, "'top3' does not measure a retrieval"),
     ({"tasks__value": RATING, "train__monitor": "rmse_valid/value"}, "'rmse' does not measure a multi"),
     ({"tasks__value": RATING, "train__monitor": "top3_valid/value"}, "'top3' does not measure"),
     ({"tasks__value": RATING, "models__mmoe__loss": {"ctr": 1.0, "ctcvr": 1.0, "value": 1.0},

@@ -46,13 +46,23 @@ stars    = {{ label = "stars", type = "ordinal", classes = 5, given = "click" }}
 spent    = {{ label = "spent", type = "regression", log = true }}
 both     = {{ label = ["spent", "seconds"], type = "regression" }}
 social   = {{ label = ["like", "share"], type = "multilabel" }}
-watch    = {{ label = "seconds", type = "watch_time" }}
+watch    = {{ label = "seconds", type = "watch_time", duration = "price" }}
+nearest  = {{ label = "stars", type = "retrieval", classes = 5, top = 2 }}
 ctr      = {{ label = "click" }}
 
 [models.mmoe]
 sharing   = {{ kind = "mmoe", experts = 2, hidden = [8] }}
 weighting = {{ kind = "uncertainty" }}
-loss      = {{ reaction = 1.0, stars = 1.0, spent = 1.0, both = 1.0, social = 1.0, watch = 1.0, ctr = 1 }}
+
+[models.mmoe.loss]
+reaction = 1.0
+stars    = 1.0
+spent    = 1.0
+both     = 1.0
+social   = 1.0
+watch    = 1.0
+nearest  = 1.0
+ctr      = 1.0
 
 [models.separate]
 sharing = {{ kind = "separate", hidden = [8] }}
@@ -63,7 +73,8 @@ stars    = {{ kind = "coral", weight = 0.5 }}
 spent    = {{ kind = "huber" }}
 both     = {{ kind = "absolute" }}
 social   = {{ kind = "zlpr" }}
-watch    = {{ kind = "weighted_logistic", negatives = "unwatched" }}
+watch    = {{ kind = "d2q", groups = 4 }}
+nearest  = {{ kind = "sampled_softmax", samples = 3, proposal = "uniform" }}
 ctr      = 1.0
 
 [train]
@@ -72,9 +83,10 @@ batch_size    = 256
 learning_rate = 0.01
 monitor       = "mae_valid/stars"
 """
-COLUMNS = {"reaction": 4, "stars": 5, "spent": None, "both": 2, "social": 2, "watch": None, "ctr": None}
+COLUMNS = {"reaction": 4, "stars": 5, "spent": None, "both": 2, "social": 2, "watch": None, "nearest": 4,
+           "ctr": None}
 HEADLINES = {"reaction": "logloss", "stars": "mae", "spent": "rmse", "both": "nrmse", "social": "auc",
-             "watch": "mae", "ctr": "auc"}
+             "watch": "mae", "nearest": "logloss", "ctr": "auc"}
 
 
 def log() -> pd.DataFrame:
@@ -150,6 +162,20 @@ def test_what_was_learned_beats_the_shares_of_train(made: Path, report: dict) ->
     assert lines["reaction", "mmoe"]["logloss"] < -(shares * np.log(shares)).sum()
     assert lines["stars", "mmoe"]["mae"] < (stars - stars.median()).abs().mean()
     assert lines["both", "mmoe"]["nrmse"] < 1.0 and lines["watch", "mmoe"]["xauc"] > 0.55
+
+
+def test_watch_time_by_quantiles_is_scored_where_its_outcome_is_not_known(made: Path) -> None:
+    """Its distributions lie in the bundle: rows without an outcome have the scores of valid."""
+    folder = made / "out/models/separate/seed-1"
+    rows = pd.read_parquet(made / "log" / "2024-01-03.parquet")[["user", "item", "price"]]
+    scorer = Scorer.load(folder / "bundle")
+    found = scorer.score_frame(rows)["watch"].to_numpy()
+    evaluated = pq.read_table(folder / "valid.parquet")["watch"].to_numpy()
+    np.testing.assert_allclose(found, evaluated, rtol=1e-4, atol=1e-5)
+    kept = scorer.bundle.model.kept["watch"]
+    assert kept.knots.shape == (5, 1001) and len(np.unique(kept.edges)) == 3
+    unknown = scorer.score_frame(rows.assign(price=None))["watch"].to_numpy()
+    assert np.isfinite(unknown).all() and (unknown <= float(kept.knots[4, -1])).all()
 
 
 def test_scores_of_parquet_have_a_column_a_task(made: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class Columns:
         rates = Joined(examples)
         read = [c for name, feature in examples.features.items() for c in columns_of(name, feature)]
         numbers: dict[str, Kind] = dict.fromkeys(rates.columns, "number")
-        named = [c for c in (data.impressions.id, *data.keys, data.group) if c]
+        named = [c for c in (data.impressions.id, *data.keys, data.group, data.together) if c]
         return cls(
             {c: _kind(types[c]) for c in dict.fromkeys(read) if c in types} | numbers,
             {label: _kind(types[label]) for label in problem.labels},

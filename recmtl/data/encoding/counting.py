@@ -4,6 +4,7 @@ Columns are read as they are to be encoded. What takes too much memory is left t
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,6 +26,7 @@ from recmtl.progress import Progress
 from recmtl.schema import Feature, Numeric, Problem
 from recmtl.schema.features import inputs_of, is_embedded, is_list
 
+THREADS = 2  # a third one reads
 UNDATED = -(2**31)  # the day of rows without one
 
 
@@ -50,31 +52,36 @@ def count(
         and needs_no_sql(examples, split, list(columns))
     ):
         return Counts()
-    counting = _Counting(plain, columns, held)
     total = sum(day["rows"] for day in examples.manifest["days"].values())
     with (
         closing(prefetched(read(examples, split, list(columns)), 1)) as blocks,
-        progress.track(total, "count") as advance,
+        ThreadPoolExecutor(THREADS) as pool, progress.track(total, "count") as advance,
     ):
+        counting = _Counting(plain, columns, held, pool)
         for day, table in blocks:
             counting.add(day, table)
             advance(len(table))
-    return counting.counts()
+        return counting.counts()
 
 
 class _Counting:
-    """What was counted so far for some features, which read `columns`."""
+    """What was counted so far for some features, which read `columns`; a vocabulary each by `pool`."""
 
     def __init__(
-        self, features: Mapping[str, Feature], columns: Mapping[str, str], held: int
+        self, features: Mapping[str, Feature], columns: Mapping[str, str], held: int,
+        pool: ThreadPoolExecutor,
     ) -> None:
-        self._features, self._columns, self._held = features, columns, held
-        self._owners = {
+        self._features, self._columns = features, columns
+        self._held, self._pool = held, pool
+        owners = {
             name: owner_of(name, features) for name, feature in features.items()
             if is_embedded(feature) and not getattr(features[owner_of(name, features)], "buckets", None)
         }
+        self._users: dict[str, list[str]] = {}
+        for name, owner in owners.items():
+            self._users.setdefault(owner, []).append(name)
         kinds = {owner: id_type(features[owner], columns, inputs_of(owner, features[owner]))
-                 for owner in self._owners.values()}
+                 for owner in self._users}
         self._counters = {owner: native.Counter(TYPES[kind]) for owner, kind in kinds.items()}
         self._moments: dict[tuple[str, str], Moments] = {
             (inputs_of(name, feature)[0], feature.transform): Moments()
@@ -91,32 +98,42 @@ class _Counting:
         for column in self._columns:
             lacking = table[column].null_count and table[column].is_null().to_numpy()[train].sum()
             self._known[column] += len(places) - int(lacking)
-        for name, owner in self._owners.items():
-            if owner in self._counters:
-                self._add_values(name, owner, reader, train, day)
+        owners = list(self._counters)
+        done = self._pool.map(lambda owner: self._add_values(owner, reader, train, day), owners)
+        for owner, found_room in zip(owners, list(done), strict=True):
+            if not found_room:
+                del self._counters[owner]
         for (column, transform), moments in self._moments.items():
             numbers = reader.numbers(column).to_numpy(zero_copy_only=False).take(places)
             moments.add(transformed(numbers, transform))
 
-    def _add_values(
-        self, name: str, owner: str, reader: Reader, train: np.ndarray, day: date | None
-    ) -> None:
-        wanted, times = train, None
+    def _add_values(self, owner: str, reader: Reader, train: np.ndarray, day: date | None) -> bool:
+        """Count the values of all users of a vocabulary; whether there was room for them."""
+        own, taken = self._counters[owner], sum(c.nbytes for c in self._counters.values())
+        since = UNDATED if day is None else (day - date(1970, 1, 1)).days
+        for name in self._users[owner]:
+            values, wanted, times = self._values(name, reader, train)
+            try:
+                own.count(values, since, self._held - taken + own.nbytes, wanted, times)
+            except native.Full:
+                return False
+        return True
+
+    def _values(
+        self, name: str, reader: Reader, train: np.ndarray
+    ) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
+        """A feature's values, those that are wanted, and how often each counts, once for None."""
+        wanted = train
         if is_list(self._features[name]):
             values, offsets = reader.lists(name)
             wanted = np.repeat(train, np.diff(offsets))
         else:
             values = reader.ids(name)
-        if pa.types.is_dictionary(values.type):
-            codes = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)[wanted]
-            times = np.bincount(codes[codes >= 0], minlength=len(values.dictionary))
-            values, wanted = values.dictionary, times > 0
-        own, others = self._counters[owner], sum(c.nbytes for c in self._counters.values())
-        since = UNDATED if day is None else (day - date(1970, 1, 1)).days
-        try:
-            own.count(values, since, self._held - others + own.nbytes, wanted, times)
-        except native.Full:
-            del self._counters[owner]
+        if not pa.types.is_dictionary(values.type):
+            return values, wanted, None
+        codes = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)[wanted]
+        times = np.bincount(codes[codes >= 0], minlength=len(values.dictionary))
+        return values.dictionary, times > 0, times
 
     def counts(self) -> Counts:
         """Of all features that found room."""

@@ -25,13 +25,7 @@ class Buckets:
 
     def rows(self, values: pa.Array) -> np.ndarray:
         """(B,) int64 rows of BIGINT or VARCHAR values; null reads the null row."""
-        if pa.types.is_integer(values.type):
-            rows = self._place(mix(values.fill_null(0).to_numpy(zero_copy_only=False)))
-        else:
-            coded = values.dictionary_encode()
-            unique = self._place(_digests(coded.dictionary))
-            codes = coded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-            rows = unique[codes] if len(unique) else np.full(len(values), NULL)
+        rows = RESERVED + (hashes(values) % np.uint64(self.count)).astype(np.int64)
         if values.null_count:
             rows[values.is_null().to_numpy(zero_copy_only=False)] = NULL
         return rows
@@ -40,8 +34,15 @@ class Buckets:
         """No row is rare: a bucket has no count. (size,) bool."""
         return np.zeros(self.size, dtype=bool)
 
-    def _place(self, hashes: np.ndarray) -> np.ndarray:
-        return RESERVED + (hashes % np.uint64(self.count)).astype(np.int64)
+
+def hashes(values: pa.Array) -> np.ndarray:
+    """A number of each BIGINT or VARCHAR value: uint64 (B,); that of a null means nothing."""
+    if pa.types.is_integer(values.type):
+        return mix(values.fill_null(0).to_numpy(zero_copy_only=False))
+    coded = values.dictionary_encode()  # as it is where it is encoded already
+    unique = _digests(coded.dictionary)
+    codes = coded.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    return unique[codes] if len(unique) else np.zeros(len(values), dtype=np.uint64)
 
 
 def mix(ids: np.ndarray) -> np.ndarray:

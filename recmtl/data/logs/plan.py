@@ -125,13 +125,14 @@ def _owners(log: Table, sides: tuple[Side, ...]) -> dict[str, tuple[Table, ...]]
 def _values(
     problem: Problem, features: Mapping[str, Feature], owners: Mapping[str, tuple[Table, ...]]
 ) -> tuple[Value, ...]:
-    """The carried columns: keys, group, id and hashed columns as ids, then those of the features.
+    """The carried columns: keys, group, id and the like as ids, then those of the features.
 
     A key of a rate is an id, or the list that another feature reads in its place.
     """
     data, found = problem.data, dict[str, Value]()
     hashed = data.split.hash if isinstance(data.split, HashSplit) else ()
-    single = (("data.group", data.group), ("data.impressions.id", data.impressions.id))
+    single = (("data.group", data.group), ("data.together", data.together),
+              ("data.impressions.id", data.impressions.id))
     ids = [*(("data.keys", c) for c in data.keys), *((w, c) for w, c in single if c),
            *(("data.split.hash", c) for c in hashed)]
     for where, name in ids:

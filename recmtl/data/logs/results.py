@@ -34,7 +34,7 @@ def null_warnings(
     """Keys that rows lack and columns without any value, by the statistics of the examples' files."""
     rows = db.execute(statement("null_counts", files=exp.convert(list(files)))).fetchall()
     found = {name: counted for name, *counted in rows}
-    keys = dict.fromkeys(filter(None, (data.impressions.id, *data.keys, data.group)))
+    keys = dict.fromkeys(filter(None, (data.impressions.id, *data.keys, data.group, data.together)))
     said = [
         f"{found[key][1]:,} rows have no {key}, though it is a key of theirs"
         for key in keys if key in found and found[key][1]

@@ -13,6 +13,7 @@ from recmtl.data.examples import PART, Examples
 from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rare import RareIds
 from recmtl.data.storage.rowfiles import Rows
+from recmtl.data.storage.together import TOGETHER, numbers
 from recmtl.data.unqueried import BLOCK_ROWS, needs_no_sql, read
 from recmtl.schema import Problem
 
@@ -28,6 +29,7 @@ class Blocks:
         data = problem.data
         carried = [*data.keys, *filter(None, (data.group, data.impressions.id)), *ORIGIN]
         self._keys = list(dict.fromkeys(carried))
+        self._together = data.together
 
     def read(
         self, db: duckdb.DuckDBPyConnection, seed: int
@@ -39,7 +41,7 @@ class Blocks:
         rare = RareIds(self._encoder, seed)
         with (
             closing(prefetched(self._tables(db), AHEAD)) as tables,
-            closing(prefetched(((self._encoded(table), table) for table in tables), 1)) as blocks,
+            closing(prefetched(((self._encoded(table, seed), table) for table in tables), 1)) as blocks,
         ):
             for rows, table in blocks:
                 keys = table.select(self._keys)
@@ -50,12 +52,15 @@ class Blocks:
                         rare.hide(own)
                     yield part, own, keys if whole else keys.take(places)
 
-    def _encoded(self, table: pa.Table) -> Rows:
-        encoded = self._encoder.encode(table)
-        return Rows({
+    def _encoded(self, table: pa.Table, seed: int) -> Rows:
+        encoded, origin = self._encoder.encode(table), _origin(table)
+        matrices = {
             "rows": encoded.rows, "dense": encoded.dense, "labels": self._labels(table),
-            "weight": _weight(table)[:, None], "origin": _origin(table),
-        }, encoded.lists)
+            "weight": _weight(table)[:, None], "origin": origin,
+        }
+        if self._together:
+            matrices[TOGETHER] = numbers(table[self._together], origin, seed)
+        return Rows(matrices, encoded.lists)
 
     def _tables(self, db: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
         """The rows of all parts: with rates a day at a time, so that no sort is larger than a day."""
@@ -73,7 +78,8 @@ class Blocks:
     def _columns(self) -> list[str]:
         weight = [WEIGHT] if WEIGHT in self._examples.columns else []
         return list(dict.fromkeys(
-            [*self._keys, *weight, *self._encoder.columns, *self._problem.labels]
+            [*self._keys, *filter(None, [self._together]), *weight, *self._encoder.columns,
+             *self._problem.labels]
         ))
 
     def _labels(self, table: pa.Table) -> np.ndarray:

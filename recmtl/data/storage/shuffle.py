@@ -1,13 +1,14 @@
 """Blocks of rows in, the same rows in a random order out: a uniformly random permutation, in two passes.
 
 Each row is given a bucket by chance, and each bucket is permuted and appended. Buckets lie on disk where
-the rows would take more memory than they may, and come out the same.
+the rows would take more memory than they may, and come out the same. Rows that belong together are given
+one bucket, and lie beside each other in it: they are permuted as one, and among themselves.
 """
 
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rowfiles import Appender, Rows, describe, joined, open_rows, size_of
+from recmtl.data.storage.together import TOGETHER
 
 BUCKET_BYTES, PIECE_ROWS = 1 << 26, 1 << 14
 Drawn = tuple[Rows, np.ndarray]  # rows and the bucket of each, (B,)
@@ -32,15 +34,30 @@ def shuffle(
         return {}
     expected = int(total * size_of(first) / len(first))
     count = 1 + expected // BUCKET_BYTES
-    drawn = ((rows, generator.integers(0, count, size=len(rows))) for rows in chain([first], blocks))
+    drawn = ((rows, _buckets(rows, count, generator)) for rows in chain([first], blocks))
     if expected <= held:
         rows, targets = _held(drawn, first, total)
         for places in filter(len, _apart(targets, count)):
-            _write(rows, generator.permutation(places), out)
+            _write(rows, _permuted(rows, places, generator), out)
     else:
         for bucket in _on_disk(drawn, count, out.folder.with_name(f"{out.folder.name}.scratch")):
-            _write(bucket, generator.permutation(len(bucket)), out)
+            _write(bucket, _permuted(bucket, np.arange(len(bucket)), generator), out)
     return describe(first)
+
+
+def _buckets(rows: Rows, count: int, generator: np.random.Generator) -> np.ndarray:
+    """The bucket of each row (B,)."""
+    if TOGETHER not in rows.matrices:
+        return generator.integers(0, count, size=len(rows))
+    return (rows.matrices[TOGETHER][:, 0].view(np.uint64) % np.uint64(count)).astype(np.int64)
+
+
+def _permuted(rows: Rows, places: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """The places of a bucket's rows in a random order."""
+    order = generator.permutation(places)
+    if TOGETHER not in rows.matrices:
+        return order
+    return order[np.argsort(rows.matrices[TOGETHER][order, 0], kind="stable")]
 
 
 def _apart(targets: np.ndarray, count: int) -> list[np.ndarray]:
@@ -91,8 +108,11 @@ def _on_disk(drawn: Iterable[Drawn], count: int, scratch: Path) -> Iterator[Rows
 
 
 def _write(rows: Rows, order: np.ndarray, out: Appender) -> None:
-    """Append the rows in this order, a piece while the next one is gathered."""
+    """Append the rows in this order: a piece while the next two are gathered, each by a thread."""
     pieces = np.split(order, range(PIECE_ROWS, len(order), PIECE_ROWS))
-    with closing(prefetched((rows.take(places) for places in pieces), 1)) as taken:
-        for piece in taken:
+    with (
+        closing(prefetched((rows.take(places) for places in pieces[::2]), 1)) as even,
+        closing(prefetched((rows.take(places) for places in pieces[1::2]), 1)) as odd,
+    ):
+        for piece in filter(None, chain.from_iterable(zip_longest(even, odd))):
             out.append(piece)

@@ -24,13 +24,22 @@ class TargetAttention(Config):
     kind: Literal["target_attention"] = "target_attention"
     target: str = Field(description="feature that the values are compared with, of the list's width")
     hidden: Widths = Field(default=(36,), description="of the network that weighs a value")
+    activation: Literal["relu", "prelu", "dice"] = Field(
+        default="relu", description="of that network: in the paper prelu or dice",
+        exclude_if=lambda value: value == "relu",  # files that do not name it keep their digest
+    )
     softmax: bool = Field(default=False, description="weights sum to 1: in the paper they do not")
+
+    @property
+    def normalises(self) -> bool:
+        """As of a sharing."""
+        return self.activation == "dice"
 
     def build(self, width: int) -> "TargetAttentionUnit":
         """The module for embeddings of this width."""
         from recmtl.model.pooling.target_attention import TargetAttentionUnit
 
-        return TargetAttentionUnit(width, self.hidden, self.softmax)
+        return TargetAttentionUnit(width, self.hidden, self.activation, self.softmax)
 
 
 Pooling = Mapping[str, TargetAttention]  # list → how it is pooled

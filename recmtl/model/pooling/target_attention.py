@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from recmtl.batch import Ragged
 from recmtl.kernels import owners
 from recmtl.model.mlp import MLP, linear
+from recmtl.model.pooling.activations import ACTIVATIONS
 
 
 class TargetAttentionUnit(nn.Module):
@@ -16,12 +17,14 @@ class TargetAttentionUnit(nn.Module):
     a(v, t) = w · h + b with h = MLP([v, t, v − t, v ⊙ t]), or the softmax of that over the list.
 
     Reference: Zhou et al., Deep Interest Network for Click-Through Rate Prediction, KDD 2018, section
-    4.3, with ReLU; the weights are not normalised there.
+    4.3, with PReLU or Dice as `activation`; the weights are not normalised there.
     """
 
-    def __init__(self, width: int, hidden: Sequence[int], softmax: bool) -> None:
+    def __init__(self, width: int, hidden: Sequence[int], activation: str, softmax: bool) -> None:
         super().__init__()
         self.hidden = MLP(4 * width, hidden)
+        other = ACTIVATIONS.get(activation)
+        self.activations = nn.ModuleList([] if other is None else map(other, hidden))
         self.head = linear(self.hidden.outputs, 1)
         nn.init.ones_(self.head.bias)  # at the start about the sum of the list, not about nothing
         self.softmax = softmax
@@ -30,16 +33,26 @@ class TargetAttentionUnit(nn.Module):
         """Embeddings (V, W) of the lists' values and (B, W) of the targets → (B, W)."""
         whose = owners(lists)
         target = targets.index_select(0, whose)
-        hidden = self.hidden(torch.cat([values, target, values - target, values * target], dim=1))
         exact = torch.promote_types(values.dtype, torch.float32)
+        beyond = torch.arange(len(values), device=values.device) >= lists.offsets[-1]
+        compared = torch.cat([values, target, values - target, values * target], dim=1)
+        hidden = self._hidden(compared, (~beyond).unsqueeze(1).to(exact))
         with torch.autocast(values.device.type, enabled=False):
             weights: Tensor = self.head(hidden.to(self.head.weight.dtype)).squeeze(1).to(exact)
-            beyond = torch.arange(len(values), device=values.device) >= lists.offsets[-1]
             if self.softmax:
                 weights = _softmax(weights.masked_fill(beyond, -torch.inf), whose, len(targets))
             weighed = weights.masked_fill(beyond, 0.0).unsqueeze(1) * values.to(exact)
             pooled = weighed.new_zeros(targets.shape).index_add(0, whose, weighed)
         return pooled.to(values.dtype)
+
+    def _hidden(self, x: Tensor, counted: Tensor) -> Tensor:
+        """(V, hidden[-1]); `counted` is 1 for the values that are a list's, (V, 1)."""
+        if not self.activations:
+            found: Tensor = self.hidden(x)
+            return found
+        for layer, activation in zip(self.hidden, self.activations, strict=True):
+            x = activation(layer(x), counted)
+        return x
 
 
 def _softmax(logits: Tensor, whose: Tensor, rows: int) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from recmtl.batch import Columns
 from recmtl.errors import nearest
@@ -163,7 +163,13 @@ class HoME(Gated):
     tables: ClassVar[tuple[Tables, ...]] = ("shared",)
     normalises = True
     experts: int = Field(default=1, ge=1, description="of each task, each group, and all")
-    rank: int = Field(default=16, ge=1, description="of an expert's gate over its inputs")
+    rank: PositiveInt | Literal["split"] = Field(
+        default=16, description="of a pair of matrices of an expert's gate over its inputs"
+    )
+    pairs: int = Field(
+        default=1, ge=1, description="of matrices in such a gate",
+        exclude_if=lambda value: value == 1,  # files that do not name it keep their digest
+    )
     groups: tuple[tuple[str, ...], ...] = Field(default=(), description="tasks; without: one of all")
 
     def refusal(self, towers: Sequence[str], features: Sequence[str]) -> str | None:
@@ -176,7 +182,8 @@ class HoME(Gated):
         from recmtl.model.sharing.home import HierarchicalExperts
 
         groups = {f"group {i}": group for i, group in enumerate(self.groups or (tuple(tasks),))}
-        return HierarchicalExperts(columns.width, groups, (self.experts, self.rank), self)
+        gates = (self.pairs, None if self.rank == "split" else self.rank)
+        return HierarchicalExperts(columns.width, groups, (self.experts, *gates), self)
 
 
 class PEPNet(SharingConfig):
@@ -187,6 +194,10 @@ class PEPNet(SharingConfig):
     domain: tuple[str, ...] = Field(default=(), description="features that scale the embeddings")
     prior: tuple[str, ...] = Field(default=(), description="features that scale the hidden units")
     gate_hidden: int = Field(default=64, ge=1, description="width of a gate's hidden layer")
+    output_gate: bool = Field(
+        default=False, description="scale what the towers read, too",
+        exclude_if=lambda value: not value,  # files that do not name it keep their digest
+    )
 
     def refusal(self, towers: Sequence[str], features: Sequence[str]) -> str | None:
         for key, names in (("domain", self.domain), ("prior", self.prior)):
@@ -198,8 +209,8 @@ class PEPNet(SharingConfig):
     def build(self, columns: Columns, tasks: Sequence[str]) -> "SharingModule":
         from recmtl.model.sharing.pepnet import PersonalisedNetworks
 
-        names = (self.domain, self.prior)
-        return PersonalisedNetworks(columns, tasks, names, self.gate_hidden, self)
+        names, gates = (self.domain, self.prior), (self.gate_hidden, self.output_gate)
+        return PersonalisedNetworks(columns, tasks, names, gates, self)
 
 
 Sharing = Annotated[

@@ -21,6 +21,7 @@ class SoftGates(nn.ModuleDict):
     """
 
     places: Tensor
+    within: Tensor
 
     def __init__(
         self, inputs: int, experts: Sequence[str], reach: Mapping[str, Sequence[int]], options: Gated
@@ -29,6 +30,8 @@ class SoftGates(nn.ModuleDict):
         self.names, self.reach, self.options = tuple(experts), dict(reach), options
         places = [i * len(experts) + k for i, r in enumerate(reach.values()) for k in r]
         self.register_buffer("places", torch.tensor(places), persistent=False)
+        within = torch.tensor([k for r in reach.values() for k in r])
+        self.register_buffer("within", within, persistent=False)
 
     def forward(self, views: Mapping[str, Tensor]) -> Tensor:
         """What each gate reads, task → (B, W), → all gates (B, T, K) in fp32 or more."""
@@ -44,9 +47,13 @@ class SoftGates(nn.ModuleDict):
 
     def named(self, gates: Tensor) -> dict[str, Gate]:
         """Each task's gate over the experts within its reach, from all (B, T, K)."""
+        # Places of Python's would be sent to a GPU at each step, which a recorded one cannot.
+        places = torch.split(self.within, [len(reach) for reach in self.reach.values()])
         return {
-            task: Gate(gates[:, i, list(reach)], tuple(self.names[k] for k in reach))
-            for i, (task, reach) in enumerate(self.reach.items())
+            task: Gate(all_of.index_select(1, own), tuple(self.names[k] for k in reach))
+            for (task, reach), all_of, own in zip(
+                self.reach.items(), gates.unbind(1), places, strict=True
+            )
         }
 
     def penalties(self, gates: Tensor) -> dict[str, Tensor]:
@@ -57,8 +64,9 @@ class SoftGates(nn.ModuleDict):
         if not (self.training and self.options.balance):
             return {}
         shares = gates.mean(0)  # (T, K): they sum to 1 over the K_t within reach, so CV² = K_t Σ s² − 1
-        counts = shares.new_tensor([len(reach) for reach in self.reach.values()])
-        return {"balance": self.options.balance * (counts * shares.square().sum(1) - 1.0).sum()}
+        squares = zip(self.reach.values(), shares.square().sum(1), strict=True)
+        uneven = torch.stack([len(reach) * square - 1.0 for reach, square in squares])
+        return {"balance": self.options.balance * uneven.sum()}
 
     def drawn(self, read: Mapping[str, Sequence[Block]], experts: Sequence[Block]) -> dict[str, Block]:
         """The box of each gate with the mixture that it makes, from what it reads and each expert's."""

@@ -16,6 +16,7 @@ from recmtl.model.sharing.module import SharingModule, shared_view
 from recmtl.model.sharing.options import ALL, Gated
 from recmtl.page import Block
 
+Sizes = tuple[int, int, int | None]  # as `HierarchicalExperts` takes them
 MOMENTUM = 0.1  # of a batch in the running statistics
 
 
@@ -27,14 +28,15 @@ class HierarchicalExperts(SharingModule):
     which read z. Gates read the batch, then z_c beside z. Each view has its own experts on top, by the
     weight of a self gate.
 
-    `groups` maps a group to its tasks. `sizes`: experts of each source, rank of the feature gates.
+    `groups` maps a group to its tasks. `sizes`: experts of each source; of a feature gate the pairs of
+    matrices and their rank, None for the inputs' columns / pairs.
 
     Reference: Wang et al., HoME: Hierarchy of Multi-Gate Experts for Multi-Task Learning at Kuaishou,
-    2024, section 3, with a single pair of matrices in each feature gate.
+    KDD 2025, section 3, which mixes several pairs.
     """
 
     def __init__(
-        self, inputs: int, groups: Mapping[str, Sequence[str]], sizes: tuple[int, int], options: Gated
+        self, inputs: int, groups: Mapping[str, Sequence[str]], sizes: Sizes, options: Gated
     ) -> None:
         super().__init__()
         self.group = {task: name for name, tasks in groups.items() for task in tasks}
@@ -71,15 +73,15 @@ class Level(nn.Module):
     """
 
     def __init__(
-        self, widths: tuple[int, int], reach: Mapping[str, Sequence[str]], sizes: tuple[int, int],
+        self, widths: tuple[int, int], reach: Mapping[str, Sequence[str]], sizes: Sizes,
         options: Gated,
     ) -> None:
         super().__init__()
         self.sources = list(dict.fromkeys(source for sources in reach.values() for source in sources))
-        self.count, rank = sizes
+        self.count, pairs, rank = sizes
         places = {s: range(i * self.count, (i + 1) * self.count) for i, s in enumerate(self.sources)}
         names = [f"{source} {k}" for source in self.sources for k in range(self.count)]
-        self.features = FeatureGates(widths[0], len(names), rank)
+        self.features = FeatureGates(widths[0], len(names), pairs, rank)
         self.experts = NormalisedExperts(widths[0], len(names), options)
         within = {r: [k for source in sources for k in places[source]] for r, sources in reach.items()}
         self.gates = SoftGates(widths[1], names, within, options)
@@ -123,17 +125,33 @@ class Level(nn.Module):
 
 
 class FeatureGates(nn.Module):
-    """x ⊙ 2 σ(A_k B_k x) for each expert k: its own part of what it reads, by matrices of low rank."""
+    """x ⊙ Σ_l m_k(x)_l · 2 σ(A_kl B_kl x) for each expert k: its own part of what it reads.
 
-    def __init__(self, inputs: int, experts: int, rank: int) -> None:
+    A and B are of low rank, without more the inputs' columns / pairs. m_k = softmax(M_k x) mixes an
+    expert's `pairs` of them; it is 1 where there is one.
+    """
+
+    def __init__(self, inputs: int, experts: int, pairs: int, rank: int | None) -> None:
         super().__init__()
-        self.into = nn.ModuleList(nn.Linear(inputs, rank, bias=False) for _ in range(experts))
-        self.out = nn.ModuleList(nn.Linear(rank, inputs, bias=False) for _ in range(experts))
+        self.pairs = pairs
+        low, count = rank or max(inputs // pairs, 1), experts * pairs
+        self.into = nn.ModuleList(nn.Linear(inputs, low, bias=False) for _ in range(count))
+        self.out = nn.ModuleList(nn.Linear(low, inputs, bias=False) for _ in range(count))
+        mixed = experts if pairs > 1 else 0
+        self.mix = nn.ModuleList(nn.Linear(inputs, pairs, bias=False) for _ in range(mixed))
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """(B, W) of each expert → (B, K · W)."""
-        parts = zip(inputs, self.into, self.out, strict=True)
-        return torch.cat([x * (2.0 * out(into(x)).sigmoid()) for x, into, out in parts], dim=1)
+        return torch.cat([x * self._gate(k, x) for k, x in enumerate(inputs)], dim=1)
+
+    def _gate(self, expert: int, x: Tensor) -> Tensor:
+        own = slice(expert * self.pairs, (expert + 1) * self.pairs)
+        gates: list[Tensor] = [2.0 * out(into(x)).sigmoid()
+                               for into, out in zip(self.into[own], self.out[own], strict=True)]
+        if len(gates) == 1:
+            return gates[0]
+        shares = self.mix[expert](x).softmax(1).to(x.dtype).split(1, dim=1)
+        return torch.stack([share * gate for share, gate in zip(shares, gates, strict=True)]).sum(0)
 
 
 class NormalisedExperts(nn.Module):

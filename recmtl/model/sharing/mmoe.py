@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from recmtl.batch import Embedded, Shared
@@ -31,8 +32,9 @@ class MultiGateExperts(SharingModule):
         gates = self.gates(embedded.views)
         views: dict[str, Tensor] = {}
         order = list(self.gates)
+        by_task = dict(zip(order, gates.unbind(1), strict=True))
         for same in by_view(embedded.views, order):
-            own = gates if same == order else gates[:, [order.index(task) for task in same]]
+            own = gates if same == order else torch.stack([by_task[task] for task in same], 1)
             views |= zip(same, self.experts([embedded.views[same[0]]], own), strict=True)
         named, penalties = self.gates.named(gates), self.gates.penalties(gates)
         return Shared({task: views[task] for task in order}, named, penalties)

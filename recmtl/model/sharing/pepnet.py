@@ -16,36 +16,50 @@ from recmtl.page import Block
 
 
 class PersonalisedNetworks(SharingModule):
-    """E ← δ ⊙ E with δ = gate(E[domain], sg E), then x_t ← relu(W_t (δ_t ⊙ x_t) + b_t) in every layer,
-    with δ of all tasks in a layer = gate(E[prior], sg E), where sg passes no gradient.
+    """O = δ ⊙ E with δ = gate(E[domain], sg E), then x_t ← relu(W_t (δ_t ⊙ x_t) + b_t) in every layer,
+    x_t = O at first, with δ of all tasks in a layer = gate(E[prior], sg O), where sg passes no gradient.
 
-    `names`: the features of the domain (EPNet), and those of user, item and author (PPNet).
+    `names`: the features of the domain (EPNet), and those of user, item and author (PPNet). `gates`: the
+    width of their hidden layers, and whether one more scales the views, x_t ← δ_t ⊙ x_t.
 
     Reference: Chang et al., PEPNet: Parameter and Embedding Personalized Network for Infusing with
-    Personalized Prior Information, KDD 2023, section 3.
+    Personalized Prior Information, KDD 2023, section 3. There every layer up to the output is scaled:
+    here by that last gate, under towers without a hidden layer.
     """
+
+    of_domain: Tensor
+    of_prior: Tensor
 
     def __init__(
         self, columns: Columns, tasks: Sequence[str], names: tuple[Sequence[str], Sequence[str]],
-        gate_hidden: int, options: SharingConfig,
+        gates: tuple[int, bool], options: SharingConfig,
     ) -> None:
         super().__init__()
+        hidden, output_gate = gates
         self.domain, self.prior = (columns.of(part) for part in names)
+        self.register_buffer("of_domain", torch.tensor(self.domain, dtype=torch.long), persistent=False)
+        self.register_buffer("of_prior", torch.tensor(self.prior, dtype=torch.long), persistent=False)
         width = columns.width
-        self.embedding_gate = GateUnit(len(self.domain) + width, gate_hidden, width)
+        self.embedding_gate = GateUnit(len(self.domain) + width, hidden, width)
         self.networks = nn.ModuleDict({task: MLP(width, options.hidden) for task in tasks})
-        widths = [len(tasks) * below for below in (width, *options.hidden[:-1])]
-        self.gates = nn.ModuleList(GateUnit(len(self.prior) + width, gate_hidden, w) for w in widths)
+        known, count = len(self.prior) + width, len(tasks)
+        below = (width, *options.hidden[:-1])
+        self.gates = nn.ModuleList(GateUnit(known, hidden, count * w) for w in below)
+        of_output = GateUnit(known, hidden, count * options.hidden[-1]) if output_gate else None
+        self.output_gate = of_output
         self.dropout, self.outputs = options.dropout, options.hidden[-1]
 
     def forward(self, embedded: Embedded) -> Shared:
         whole = shared_view(embedded)
-        x = whole * self.embedding_gate(torch.cat([whole[:, self.domain], whole.detach()], dim=1))
-        known = torch.cat([whole[:, self.prior], x.detach()], dim=1)
+        domain, prior = (whole.index_select(1, places) for places in (self.of_domain, self.of_prior))
+        x = whole * self.embedding_gate(torch.cat([domain, whole.detach()], dim=1))
+        known = torch.cat([prior, x.detach()], dim=1)
         h = x.repeat(1, len(self.networks))
         layers = zip(*(network.layers for network in self.networks.values()), strict=True)
         for gate, layer in zip(self.gates, layers, strict=True):
             h = chains(h * gate(known), [layer], self.dropout * self.training)
+        if self.output_gate is not None:
+            h = h * self.output_gate(known)
         return Shared(dict(zip(self.networks, h.chunk(len(self.networks), 1), strict=True)))
 
     def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
@@ -55,14 +69,20 @@ class PersonalisedNetworks(SharingModule):
         scaled = Block("scaled view", (f"{whole.columns:,} columns",), (whole,), (domain,), "view",
                        columns=whole.columns)
         found = dict.fromkeys(self.networks, scaled)
+        read = f"{len(self.prior)} columns of prior"
         for n, unit in enumerate(self.gates):
-            title = f"gate {n + 1}: {len(self.prior)} columns of prior"
-            gate = box(title, unit, [whole], [scaled], role="gate")
+            gate = box(f"gate {n + 1}: {read}", unit, [whole], [scaled], role="gate")
             found = {
                 task: box(f"{task}, layer {n + 1}", [*network.children()][n], [found[task]], [gate])
                 for task, network in self.networks.items()
             }
-        return found
+        if self.output_gate is None:
+            return found
+        gate = box(f"output gate: {read}", self.output_gate, [whole], [scaled], role="gate")
+        return {
+            task: Block(f"scaled view of {task}", (), (view,), (gate,), "view", columns=self.outputs)
+            for task, view in found.items()
+        }
 
 
 class GateUnit(nn.Module):

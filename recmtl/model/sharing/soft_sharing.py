@@ -36,6 +36,7 @@ class TiedNetworks(SharingModule):
         networks = {task: MLP(inputs, options.hidden, options.dropout) for task in tasks}
         self.networks = nn.ModuleDict(networks)
         self.distance = DISTANCES[distance]
+        self.recordable = distance == "l2"  # on a GPU singular values are waited for
         self.strength, self.outputs = strength, options.hidden[-1]
 
     def forward(self, embedded: Embedded) -> Shared:
