@@ -1,6 +1,6 @@
 """Tasks that take turns: as a plain loop with an optimizer a source, and what stands still meanwhile."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +73,7 @@ def in_fp64(part: Rows) -> Rows:
 
 
 def setup(
-    kind: str = "shared_bottom", loss: dict[str, float] = LOSS, taken: turns.TurnTasks = TAKEN,
+    kind: str = "shared_bottom", loss: Mapping[str, object] = LOSS, taken: turns.TurnTasks = TAKEN,
     last: int = 31, **model: object,
 ) -> tuple[MultiTask, Parts, Objective]:
     """A shop of five batches that knows clicks, a panel of two that knows ages; one model for both."""
@@ -88,7 +88,7 @@ def setup(
     })
     seed_everything(1)
     made = build_model(config, EmbeddingConfig(width=4, init=0.5), LAYOUT, tasks, known)
-    objective = Objective(tasks, loss, known, turns=take_turns(taken, tasks, labels))
+    objective = Objective(tasks, config.loss, known, turns=take_turns(taken, tasks, labels))
     parts = Parts(InTurns([shop, panel]), valid, {n: valid.label(n) for n in (*SHOP, *PANEL)})
     return made, parts, objective
 
@@ -233,6 +233,23 @@ def test_a_penalty_moves_what_the_losses_move() -> None:
     assert other.grad is None
     assert table.grad is not None and table.grad.is_sparse
     assert table.grad.to_dense().tolist() == [[0.0, 0.0], [5.0 + 6.0, 0.0]]
+
+
+def test_a_ranking_is_a_part_of_its_task_s_loss_and_no_penalty() -> None:
+    ranked = {"kind": "cross_entropy", "weight": 0.7, "ranking": {"kind": "listwise", "weight": 3.0}}
+    model, parts, objective = setup("soft_sharing", loss={"ctr": ranked, "age": 1.0},
+                                    taken=(("ctr",), ("age",)))
+    batch = replace(next(iter(parts.train.batches())), together=torch.arange(64) // 4)
+    output, own = model.train()(batch), objective.apart[0]
+    losses = own.losses(output, batch)
+    assert set(losses) == {"ctr", "ranking.ctr"}
+    tower = [*model.towers["ctr"].parameters()]
+    value = 0.7 * (losses["ctr"] + 3.0 * losses["ranking.ctr"])
+    expected = torch.autograd.grad(value, tower, retain_graph=True)
+    own.backward({**losses, **output.penalties}, None, ALONE, parameters(model))
+    for parameter, gradient in zip(tower, expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+    assert all(parameter.grad is None for parameter in model.towers["age"].parameters())
 
 
 def test_turns_are_spread_evenly_and_end_together() -> None:
