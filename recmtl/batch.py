@@ -89,6 +89,7 @@ class Batch:
     weight: "Tensor"  # (B,) float32
     origin: "Tensor"  # (B, 2) source file and row in it
     whole: int | None = None  # rows of the batch that this is one process's part of
+    turn: int = 0  # whose it is, where tasks take turns
     together: "Tensor | None" = None  # (B,) int64: rows of one user or request have one number, in a row
 
     def __len__(self) -> int:

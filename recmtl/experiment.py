@@ -80,6 +80,7 @@ class Experiment(Problem):
                 model.freeze and model.freeze.refusal(
                     model.towers_for(self.tasks), train.epochs, train.sharded_tables is not None
                 ),
+                model.turns_refusal(train.sharded_tables is not None, train.table_l2),
             ]
             for reason in filter(None, reasons):
                 raise ValueError(f"models.{name}: {reason}")

@@ -39,6 +39,7 @@ from recmtl.learn.resume import Checkpoints
 from recmtl.learn.sharded.tables import ShardedTables
 from recmtl.learn.step import Objective
 from recmtl.learn.tasks import keep, statistics
+from recmtl.learn.turns import InTurns, take_turns
 from recmtl.model.drawing import draw
 from recmtl.model.embedding import MakeTables, WholeTables
 from recmtl.model.multitask import MultiTask, build_model, parameter_count
@@ -191,8 +192,9 @@ class _Training:
         if not group.first:
             seed_everything(run.seed, "dropout", group.rank)  # each drops other units of other rows
         share = (group.rank, group.size)
+        every = Loader(train, settings.batch_size, seed=run.seed, device=self.device, part=share)
         parts = Parts(
-            Loader(train, settings.batch_size, seed=run.seed, device=self.device, part=share),
+            InTurns([every.only(turn.places) for turn in objective.turns]) if objective.turns else every,
             Loader(valid, run.evaluated, device=self.device, part=share),
             _labels(valid), group, valid.together,
         )
@@ -221,11 +223,14 @@ def _model(
     known = statistics(experiment.tasks, labels, train.weight)
     heads = {task: head_of(experiment.tasks[task], loss) for task, loss in config.loss.items()}
     known = keep(known, heads, labels, train.layout, train.dense)
+    turns = take_turns(config.turns, experiment.tasks, labels)
     seed_everything(run.seed, "model", run.model)
     model = build_model(
         config, experiment.embedding, train.layout, experiment.tasks, known, make_tables
     )
-    return model, Objective(experiment.tasks, config.loss, known, config.weighting, config.freeze)
+    return model, Objective(
+        experiment.tasks, config.loss, known, config.weighting, config.freeze, turns
+    )
 
 
 def _labels(shards: Shards) -> dict[str, np.ndarray]:

@@ -91,6 +91,7 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(path: str, near: str
 
 
 TASK = {"label": "converted", "given": "click"}
+TURNS = [["ctr"], ["ctcvr"]]
 RANKED = {"kind": "cross_entropy", "ranking": {"kind": "pairwise", "weight": 0.1}}
 LISTED = {"kind": "cross_entropy", "ranking": {"kind": "listwise"}}
 REFUSED: list[tuple[dict[str, object], str]] = [
@@ -208,6 +209,24 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"models__mmoe__freeze": {"tables": 1}, "train__sharded_tables": "planned"},
      "models.mmoe: freeze.tables: sharded tables move in the backward pass"),
     ({"train__task_patience": 0}, "train.task_patience"),
+    ({"models__mmoe__turns": [["ctr", "ctcvr"]]}, "turns: two lists of tasks or more, none empty"),
+    ({"models__mmoe__turns": [["ctr", "ctcvr"], []]}, "turns: two lists of tasks or more, none empty"),
+    ({"models__mmoe__turns": [["ctr"], ["ctcv"]]}, "turns: 'ctcv' has no loss; did you mean 'ctcvr'?"),
+    ({"models__mmoe__turns": [["ctr"], ["ctcvr", "ctr"]]}, "turns: 'ctr' stands there twice"),
+    ({"models__mmoe__turns": [["ctr"], ["value"]],
+      "models__mmoe__loss": {"ctr": 1.0, "ctcvr": 1.0, "value": 1.0}},
+     "turns: 'ctcvr' has a loss and no turn"),
+    ({"models__mmoe__turns": TURNS, "models__mmoe__weighting": {"kind": "famo"}},
+     "weighting is between tasks of one step, turns have steps each"),
+    ({"models__mmoe__turns": TURNS, "models__mmoe__sharing": {"kind": "home"}},
+     "turns: sharing 'home' normalises by running statistics"),
+    ({"models__mmoe__turns": TURNS,
+      "models__mmoe__pooling": {"recent": {"target": "user", "activation": "dice"}}},
+     "turns: pooling.recent normalises by running statistics"),
+    ({"models__mmoe__turns": TURNS, "train__sharded_tables": "planned"},
+     "models.mmoe: turns: sharded tables have one optimizer's state"),
+    ({"models__mmoe__turns": TURNS, "models__mmoe__tables": "per_task", "train__table_l2": 0.1},
+     "models.mmoe: turns: train.table_l2 = 0.1 would move what a row holds of tasks that wait"),
     ({"models__mmoe__sharing": {"kind": "mmoe", "experts": 0}}, "experts"),
     ({"models__mmoe__sharing": {"kind": "single"}, "models__mmoe__tables": "shared"}, "drop tables"),
     ({"models__mmoe__sharing": {"kind": "pepnet", "prior": ["usr"]}},
@@ -310,10 +329,12 @@ def test_a_loss_is_a_weight_or_a_kind_with_options_and_the_digest_follows_both()
 def test_what_changes_in_training_is_in_the_digest_where_it_is_named_alone() -> None:
     plain = Experiment.parse(content(), root=Path())
     text = plain.model_dump_json()
-    assert not [key for key in ("weighting", "schedule", "freeze", "task_patience") if key in text]
+    keys = ("weighting", "schedule", "freeze", "task_patience", "turns")
+    assert not [key for key in keys if key in text]
     edits: dict[str, object] = {
         "models__mmoe__weighting": {"kind": "dwa"}, "train__schedule": {"kind": "cosine", "warmup": 9},
         "models__mmoe__freeze": {"tables": 1, "towers": {"ctr": 2}}, "train__task_patience": 2,
+        "models__mmoe__turns": TURNS,
     }
     for key, value in edits.items():
         named = Experiment.parse(edited(**{key: value}), root=Path())

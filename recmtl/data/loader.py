@@ -1,6 +1,8 @@
 """Shards in, batches out: one background thread gathers them while the model computes."""
 
 from collections.abc import Iterator, Mapping
+from copy import copy
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -41,6 +43,7 @@ class Loader:
     ) -> None:
         self._shards, self._size, self._seed, self._part = shards, batch_size, seed, part
         self._device = torch.device(device)
+        self._only: np.ndarray | None = None
         self.rows = len(shards)
         content = shards.content
         self._content = Rows(
@@ -49,11 +52,23 @@ class Loader:
         )
         self._runs = None if seed is None or shards.together is None else runs_of(shards.together)
         self.resident: bool | None = None
-        self._there: Resident | None = None
+        # Of loaders over some of these rows, too: all rows lie on a device once.
+        held, there = self._content, self._device
+        self._fits = cache(lambda: fits_on(there, size_of(held)))
+        self._rows_there = cache(lambda: Resident(held, there))
+
+    def only(self, places: np.ndarray) -> "Loader":
+        """A loader like this one of the rows at `places` (n,) alone."""
+        some, together = copy(self), self._shards.together
+        some._only, some.rows = places, len(places)
+        if self._runs is not None and together is not None:
+            some._runs = runs_of(together.take(places))
+        return some
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        return (len(self._shards) + self._size - 1) // self._size
+        whole = self._size * self._part[1]
+        return (self.rows + whole - 1) // whole
 
     def batches(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
         """The batches of an epoch on the device, without the first `skip`, which are not even read.
@@ -61,8 +76,11 @@ class Loader:
         An exception in the background is raised here.
         """
         chosen = self._in_order(skip) if self._seed is None else self._shuffled(self._seed, epoch, skip)
+        only = self._only
+        if only is not None:
+            chosen = ((only.take(places).astype(np.int64), whole) for places, whole in chosen)
         if self.resident is None:
-            self.resident = fits_on(self._device, size_of(self._content))
+            self.resident = self._fits()
         if self.resident:
             for places, whole in prefetched(chosen, AHEAD):
                 yield self._batch(*self._rows_there().take(places), whole)
@@ -70,22 +88,17 @@ class Loader:
         made = prefetched((self._read(places, whole) for places, whole in chosen), AHEAD)
         yield from made if self._device.type == "cpu" else _moved(made, self._device)
 
-    def _rows_there(self) -> Resident:
-        if self._there is None:
-            self._there = Resident(self._content, self._device)
-        return self._there
-
     def _in_order(self, skip: int) -> Iterator[tuple[np.ndarray, int | None]]:
         own, count = self._part
-        begin, end = (len(self._shards) * (own + i) // count for i in (0, 1))
-        longest = max(-(-len(self._shards) // count), 1)
+        begin, end = (self.rows * (own + i) // count for i in (0, 1))
+        longest = max(-(-self.rows // count), 1)
         for first in range(begin + skip * self._size, begin + longest, self._size):
             yield np.arange(first, min(first + self._size, end)), None
 
     def _shuffled(self, seed: int, epoch: int, skip: int) -> Iterator[tuple[np.ndarray, int | None]]:
         generator = numpy_generator(seed, "loader", epoch)
         own, count = self._part
-        batches = _places(len(self._shards), self._size * count, generator, self._runs)
+        batches = _places(self.rows, self._size * count, generator, self._runs)
         for places in islice(batches, skip, None):
             yield np.array_split(places, count)[own], len(places)
 

@@ -4,14 +4,14 @@ It neither logs nor prints; who listens decides what becomes of an epoch.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import nn
 
-from recmtl.batch import Batch
 from recmtl.errors import RecmtlError
 from recmtl.kernels import keep_freed_memory
 from recmtl.learn.checkpoint import load_weights, save_weights
@@ -19,13 +19,13 @@ from recmtl.learn.epoch import Epoch
 from recmtl.learn.group import ALONE, Group
 from recmtl.learn.meter import Meter
 from recmtl.learn.metrics import task_metrics
-from recmtl.learn.optim import build_optimizers, paced
+from recmtl.learn.optim import Step, build_optimizers, paced
 from recmtl.learn.predict import Batches, predict
-from recmtl.learn.resting import resting
+from recmtl.learn.resting import Resting, resting
 from recmtl.learn.resume import Checkpoints, Standing
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.sharded.tables import fused
-from recmtl.learn.step import Losses, Objective, make_step, parameters
+from recmtl.learn.step import Objective, make_step, parameters
 from recmtl.progress import SILENT, Progress
 
 READ_EVERY = 64  # steps between two looks at the losses on a GPU: each waits for what was asked of it
@@ -61,13 +61,11 @@ def fit(
     keep_freed_memory()
     weigher = objective.weigher.to(next(model.parameters()).device)
     modules = {"model": model, "weigher": weigher}
-    optimizers = build_optimizers(*parameters(model), config) + fused(model) + weigher.optimizers(config)
-    rest = resting(model, objective.freeze)
-    step = make_step(model, objective, optimizers, config, group, rest)
+    turns, rest = objective.apart, resting(model, objective.freeze)
+    step, optimizers = _steps(model, turns, config, group, rest)
     standing = keep.restore(modules, optimizers, group) or Standing()
-    epoch_steps = -(-parts.train.rows // (config.batch_size * group.size))
-    done = (standing.epoch - 1) * epoch_steps + standing.steps
-    step = paced(step, optimizers, config, epoch_steps, done)
+    done = (standing.epoch - 1) * len(parts.train) + standing.steps
+    step = paced(step, optimizers, config, len(parts.train), done)
     yield from standing.past
 
     def save(meter: Meter) -> None:
@@ -76,10 +74,11 @@ def fit(
             keep.save(standing, modules, optimizers, group)
 
     while standing.epoch <= config.epochs and standing.waited < config.patience:
-        objective.begin([epoch.metrics for epoch in standing.past], config)
-        if len(objective.stopped) == len(objective.loss):
+        for turn in turns:
+            turn.begin([epoch.metrics for epoch in standing.past], config)
+        if all(turn.over for turn in turns):
             break
-        rest.begin(standing.epoch, objective.stopped)
+        rest.begin(standing.epoch, {*chain(*(turn.stopped for turn in turns))})
         _train(model, parts.train, standing, step, save, progress)
         epoch = _epoch(model, parts, objective, config, standing, progress)
         if epoch.best:
@@ -88,9 +87,22 @@ def fit(
     load_weights(model, keep.best)
 
 
+def _steps(
+    model: nn.Module, turns: Sequence[Objective], config: TrainConfig, group: Group, rest: Resting
+) -> tuple[Step, list[torch.optim.Optimizer]]:
+    """A step that takes a batch whosever turn it is, and all optimizers: those of each turn."""
+    owned = [
+        build_optimizers(*parameters(model), config, len(turns) > 1) + fused(model)
+        + turn.weigher.optimizers(config) for turn in turns
+    ]
+    steps = [make_step(model, turn, own, config, group, rest)
+             for turn, own in zip(turns, owned, strict=True)]
+    return lambda batch: steps[batch.turn](batch), list(chain(*owned))
+
+
 def _train(
-    model: nn.Module, train: Batches, standing: Standing, step: Callable[[Batch], Losses],
-    save: Callable[[Meter], None], progress: Progress,
+    model: nn.Module, train: Batches, standing: Standing, step: Step, save: Callable[[Meter], None],
+    progress: Progress,
 ) -> None:
     """The steps of an epoch that `standing` lacks; it is kept up to date."""
     model.train()
@@ -110,10 +122,13 @@ def _epoch(
     """Measure on valid what the steps gave; `standing` moves on to the next epoch."""
     start = time.perf_counter()
     predicted = predict(model, parts.valid, progress, parts.group)
-    metrics = {f"loss_train/{task}": total / standing.steps for task, total in standing.losses.items()}
+    metrics = {
+        f"loss_train/{task}": total / standing.counts[task] for task, total in standing.losses.items()
+    }
     if objective.weighting or config.task_patience:
         with torch.no_grad():
-            metrics |= {f"weight/{task}": float(weight) for task, weight in objective.weights().items()}
+            weights = [turn.weights() for turn in objective.apart]
+        metrics |= {f"weight/{task}": float(own[task]) for own in weights for task in own}
     metrics |= task_metrics(
         objective.tasks, parts.labels, predicted.scores, "valid", config.metrics, parts.together
     )

@@ -33,16 +33,16 @@ class Meter:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        names = list(waiting[0][0])
-        found = torch.stack([torch.stack(list(losses.values())) for losses, _ in waiting]).double().cpu()
-        for values, (_, origin) in zip(found, waiting, strict=True):
+        found = torch.cat([torch.stack(list(losses.values())) for losses, _ in waiting]).double().cpu()
+        pieces = torch.split(found, [len(losses) for losses, _ in waiting])
+        for values, (names, origin) in zip(pieces, waiting, strict=True):
             self._standing.steps += 1
             if not torch.isfinite(values).all():
                 bad = [name for name, value in zip(names, values, strict=True) if not value.isfinite()]
                 where = f"epoch {self._standing.epoch}, step {self._standing.steps}"
                 raise _not_finite(bad, origin, where)
             for name, value in zip(names, values.tolist(), strict=True):
-                self._standing.losses[name] = self._standing.losses.get(name, 0.0) + value
+                self._standing.add(name, value)
         self._standing.seconds = time.perf_counter() - self._start
 
 

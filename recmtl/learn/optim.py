@@ -44,6 +44,22 @@ class AdamW(Uncompiled, torch.optim.AdamW):
         )
 
 
+class AdamWInTurn(AdamW):
+    """Of tasks that take turns: decays no number that their losses have never had a gradient for.
+
+    Where parts of other tasks lie in one tensor with theirs, those have a gradient of 0.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        learned = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        before = [parameter.clone() for parameter in learned]
+        super().step()
+        for parameter, was in zip(learned, before, strict=True):
+            never = self.state[parameter]["exp_avg_sq"] == 0
+            parameter.copy_(torch.where(never, was, parameter))
+
+
 class RowAdagrad(Uncompiled):
     """Adagrad with one accumulator per row and copy of it, for parameters with sparse gradients.
 
@@ -89,7 +105,8 @@ class RowAdagrad(Uncompiled):
     def _squares(self, table: nn.Parameter, copies: int) -> Tensor:
         state = self.state[table]
         if "squares" not in state:
-            state["squares"] = torch.zeros(len(table), copies, device=table.device)
+            dtype = torch.promote_types(table.dtype, torch.float32)
+            state["squares"] = torch.zeros(len(table), copies, device=table.device, dtype=dtype)
         squares: Tensor = state["squares"]
         return squares
 
@@ -108,15 +125,16 @@ def _distinct(gradient: Tensor) -> tuple[Tensor, Tensor]:
 
 def build_optimizers(
     tables: list[nn.Parameter], dense: list[nn.Parameter], copies: int, classes: list[nn.Parameter],
-    config: TrainConfig,
+    config: TrainConfig, in_turn: bool = False,
 ) -> list[torch.optim.Optimizer]:
-    """One optimizer for the tables, one for those of classes, one for everything else."""
+    """One optimizer for the tables, one for those of classes, one for everything else; of each turn."""
     optimizers: list[torch.optim.Optimizer] = [
         RowAdagrad(some, config.table_learning_rate, config.table_l2, parts)
         for some, parts in ((tables, copies), (classes, 1)) if some
     ]
     if dense:
-        optimizers.append(AdamW(dense, config.learning_rate, config.weight_decay))
+        kind = AdamWInTurn if in_turn and config.weight_decay else AdamW
+        optimizers.append(kind(dense, config.learning_rate, config.weight_decay))
     return optimizers
 
 

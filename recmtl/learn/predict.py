@@ -19,6 +19,9 @@ class Batches(Protocol):
 
     rows: int
 
+    def __len__(self) -> int:
+        """Batches an epoch."""
+
     def batches(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]: ...
 
 

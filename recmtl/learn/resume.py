@@ -30,18 +30,24 @@ class Standing:
     epoch: int = 1
     steps: int = 0
     losses: dict[str, float] = field(default_factory=dict)  # task → sum over the epoch's steps
+    counts: dict[str, int] = field(default_factory=dict)  # task → those of them that gave its loss
     seconds: float = 0.0  # that the epoch's steps took, checkpoints included
     saving: float = 0.0  # of it for checkpoints
     top: float = -float("inf")  # the best monitored value
     waited: int = 0  # epochs since
     past: list[Epoch] = field(default_factory=list)
 
+    def add(self, name: str, loss: float) -> None:
+        """A step gave this loss."""
+        self.losses[name] = self.losses.get(name, 0.0) + loss
+        self.counts[name] = self.counts.get(name, 0) + 1
+
     def finish(self, epoch: Epoch, value: float) -> None:
         """The epoch is over, with this monitored value: stand at the beginning of the next."""
         self.waited = 0 if epoch.best else self.waited + 1
         self.top = max(self.top, value)
         self.past.append(epoch)
-        self.epoch, self.steps, self.losses = self.epoch + 1, 0, {}
+        self.epoch, self.steps, self.losses, self.counts = self.epoch + 1, 0, {}, {}
         self.seconds = self.saving = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -52,7 +58,8 @@ class Standing:
     def from_json(cls, content: Mapping[str, Any]) -> "Standing":
         top = -float("inf") if content["top"] is None else content["top"]
         past = [Epoch.from_json(epoch) for epoch in content["past"]]
-        return cls(**{**content, "top": top, "past": past})
+        every = dict.fromkeys(content["losses"], content["steps"])  # where no tasks took turns yet
+        return cls(**{"counts": every, **content, "top": top, "past": past})
 
 
 class Checkpoints:

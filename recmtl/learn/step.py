@@ -1,7 +1,7 @@
 """One training step: a batch in, each task's loss out, weights moved; on a GPU as one recorded graph."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -17,6 +17,7 @@ from recmtl.learn.resting import NOTHING, Resting, stopped
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.task_gradients import TaskGradients
 from recmtl.learn.tasks import TaskStatistics
+from recmtl.learn.turns import Turn, backward
 from recmtl.learn.weighting import Weigher, build_weigher
 from recmtl.schema import Task
 from recmtl.schema.freeze import Freeze
@@ -30,13 +31,30 @@ WARM = 3  # steps before one is recorded: they make the optimizers' state and th
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised: the tasks, each one's loss, what moves its weight, and what moves later on."""
+    """What is minimised: the tasks, each one's loss, what moves its weight, and what moves later on.
+
+    Where tasks take turns each turn minimises its own, of `apart`.
+    """
 
     tasks: Mapping[str, Task]
     loss: Mapping[str, float | LossConfig]
     statistics: Mapping[str, TaskStatistics]  # on train
     weighting: WeightingConfig | None = None
     freeze: Freeze | None = None
+    turns: Sequence[Turn] = ()  # all of them, or the one that this is of
+
+    @cached_property
+    def apart(self) -> "Sequence[Objective]":
+        """Itself; of several turns each one's, with shares of the rows that it goes over."""
+        if len(self.turns) < 2:
+            return (self,)
+        return [
+            replace(
+                self, turns=(turn,), loss={n: given for n, given in self.loss.items() if n in turn.tasks},
+                statistics={n: replace(s, share=s.share / turn.part) for n, s in self.statistics.items()},
+            )
+            for turn in self.turns
+        ]
 
     @cached_property
     def options(self) -> Mapping[str, LossConfig]:
@@ -57,6 +75,11 @@ class Objective:
     def stopped(self) -> set[str]:
         """The tasks whose loss has left the sum: one fit's own."""
         return set()
+
+    @property
+    def over(self) -> bool:
+        """Whether all of its tasks have stopped."""
+        return len(self.stopped) == len(self.loss)
 
     def begin(self, past: Sequence[Mapping[str, float]], config: TrainConfig) -> None:
         """An epoch begins; `past` holds the metrics of those before it."""
@@ -123,15 +146,22 @@ class Objective:
         return torch.stack([weights.get(name, 1.0) * loss for name, loss in learned.items()]).sum()
 
     def backward(
-        self, losses: Mapping[str, Tensor], gradients: TaskGradients | None, group: Group
+        self, losses: Mapping[str, Tensor], gradients: TaskGradients | None, group: Group,
+        trained: Trained,
     ) -> None:
         """Leave the gradient of the total in every parameter; put together where tasks have theirs."""
-        if gradients is None:
-            self.total(losses).backward()  # type: ignore[no-untyped-call]
+        if self.over:  # others have a turn still
             return
         whole = self._with_rankings(losses)
-        penalties = [loss for name, loss in whole.items() if name not in self.options]
-        gradients.backward(list(self.weigher.factors().values()), penalties, group)
+        penalties = {name: loss for name, loss in whole.items() if name not in self.options}
+        if gradients is not None:
+            gradients.backward(list(self.weigher.factors().values()), list(penalties.values()), group)
+        elif self.turns and penalties:
+            tables, dense, _, classes = trained
+            own = self.total({name: loss for name, loss in losses.items() if name not in penalties})
+            backward(own, torch.stack(list(penalties.values())).sum(), [*tables, *dense, *classes])
+        else:
+            self.total(losses).backward()  # type: ignore[no-untyped-call]
 
     def look_back(self, again: Callable[[], Losses], group: Group) -> None:
         """After a step: tell the weigher, where it asks, what the same batch's losses are now."""
@@ -168,7 +198,7 @@ def make_step(
         if device != "cpu" or torch.isfinite(found).all():
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            objective.backward(losses, gradients, group)
+            objective.backward(losses, gradients, group, trained)
             rest.drop_gradients()
             group.share_gradients([*tables, *classes], dense)
             for optimizer in optimizers:
@@ -190,7 +220,7 @@ def recordable(model: nn.Module, objective: Objective, config: TrainConfig, grou
     changing = (config.schedule, config.task_patience, objective.freeze, objective.weigher.reads)
     parts = all(getattr(part, "recordable", True) for part in model.modules())
     fixed = parts and not objective.rankings  # how many pairs a batch has is looked at on the host
-    return fixed and group.size == 1 and all(given is None for given in changing)
+    return fixed and group.size == 1 and not objective.turns and all(given is None for given in changing)
 
 
 def _ranking(task: str) -> str:

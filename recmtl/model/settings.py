@@ -15,6 +15,8 @@ from recmtl.model.sharing.options import Dropout, Tables
 from recmtl.schema import Config, Task
 from recmtl.schema.freeze import Freeze
 from recmtl.schema.losses import Loss, LossConfig, loss_of
+from recmtl.schema.turns import TurnTasks
+from recmtl.schema.turns import refusal as no_turns
 from recmtl.schema.weighting import WeightingConfig
 
 
@@ -58,6 +60,10 @@ class ModelConfig(Config):
         default=None, description="parts that stand still at first",
         exclude_if=lambda value: value is None,
     )
+    turns: TurnTasks = Field(
+        default=(), description="tasks with a loss that are trained in turns; without: all in each step",
+        exclude_if=lambda value: not value,
+    )
 
     @model_validator(mode="after")
     def _options_agree(self) -> "ModelConfig":
@@ -72,6 +78,23 @@ class ModelConfig(Config):
             raise ValueError(
                 f"sharing {self.sharing.kind!r} reads tables = {known}, not {self.tables!r}: drop tables"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _tasks_can_take_turns(self) -> "ModelConfig":
+        reason = no_turns(self.turns, self.loss)
+        if reason:
+            raise ValueError(reason)
+        if self.turns and self.weighting:
+            raise ValueError("weighting is between tasks of one step, turns have steps each: drop one")
+        parts = {f"sharing {self.sharing.kind!r}": self.sharing.normalises}
+        parts |= {f"pooling.{name}": options.normalises for name, options in self.pooling.items()}
+        for part, normalises in parts.items():
+            if self.turns and normalises:
+                raise ValueError(
+                    f"turns: {part} normalises by running statistics, which each turn would take of its "
+                    "own rows; take another, or drop turns"
+                )
         return self
 
     @property
@@ -94,6 +117,17 @@ class ModelConfig(Config):
                     f"{task!r} is {tasks[task].type}"
                 )
         return self.relation.refusal(tasks, losses)
+
+    def turns_refusal(self, sharded: bool, table_l2: float) -> str | None:
+        """Why its tasks cannot take turns with tables that are trained so, or None."""
+        if self.turns and sharded:
+            return "turns: sharded tables have one optimizer's state; drop train.sharded_tables"
+        if self.turns and table_l2 and self.effective_tables != "shared":
+            return (
+                f"turns: train.table_l2 = {table_l2:g} would move what a row holds of tasks that wait; "
+                "drop it, or take tables = 'shared'"
+            )
+        return None
 
     def misreads(self, widths: Mapping[str, int], lists: AbstractSet[str]) -> str | None:
         """Why this model cannot read features whose embeddings have these widths, or None.

@@ -45,13 +45,14 @@ def make_batch(rows: int, seed: int = 0) -> Batch:
 
 
 def permute(batch: Batch, order: torch.Tensor) -> Batch:
-    """The same rows in another order."""
+    """The same rows in another order, or some of them, or none."""
     lists = {}
     for name, ragged in batch.lists.items():
         pieces = [ragged.values[ragged.offsets[i]:ragged.offsets[i + 1]] for i in order.tolist()]
-        lengths = torch.tensor([len(p) for p in pieces])
+        lengths = torch.tensor([len(p) for p in pieces], dtype=torch.long)
         lists[name] = Ragged(
-            torch.cat(pieces), torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])
+            torch.cat([ragged.values[:0], *pieces]),
+            torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]),
         )
     return Batch(
         rows=batch.rows[order], dense=batch.dense[order], lists=lists,

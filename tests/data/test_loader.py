@@ -67,6 +67,26 @@ def test_every_row_comes_once_an_epoch_in_an_order_of_its_own(shards: Path) -> N
     assert order(Loader(train, 96, seed=6), 0) != first
 
 
+@pytest.mark.parametrize("processes", [1, 3])
+def test_of_some_rows_alone_each_comes_once_an_epoch(shards: Path, processes: int) -> None:
+    """The processes have equally many batches, the last of one row; what is skipped comes first."""
+    train = Shards.open(shards / "train")
+    places = np.sort(np.random.default_rng(1).choice(TRAIN, 48 * 6 + 1, replace=False)).astype(np.int16)
+    loaders = [
+        Loader(train, 48 // processes, seed=5, part=(i, processes)).only(places) for i in range(processes)
+    ]
+    sizes = [[len(batch) for batch in loader.batches(1)] for loader in loaders]
+    assert np.sum(sizes, axis=0).tolist() == [48] * 6 + [1]
+    assert [len(loader) for loader in loaders] == [7] * processes
+    found = [row for loader in loaders for row in order(loader, 1)]
+    assert sorted(found) == sorted(train.origin[places, 1].tolist())
+    (first, *_), left = loaders[0].batches(1), loaders[0].batches(1, 1)
+    assert order(loaders[0], 1) == first.origin[:, 1].tolist() + [
+        row for batch in left for row in batch.origin[:, 1].tolist()]
+    assert order(loaders[0], 2) != order(loaders[0], 1)
+    assert loaders[0].rows == 289 and Loader(train, 48, seed=5).rows == TRAIN
+
+
 def test_without_a_seed_rows_come_in_order_and_the_last_batch_is_kept(shards: Path) -> None:
     train = Shards.open(shards / "train")
     loader = Loader(train, 96)
@@ -159,6 +179,7 @@ def test_rows_on_a_device_give_the_same_batches(shards: Path) -> None:
     for part, seed in (("train", 5), ("valid", None)):
         ways = [Loader(Shards.open(shards / part), 96, seed=seed) for _ in range(2)]
         ways[0].resident = True
+        ways = [loader.only(np.arange(3, loader.rows, 2)) for loader in ways] if seed else ways
         pairs = list(zip(*(loader.batches(3, skip=1 if seed else 0) for loader in ways), strict=True))
         assert pairs
         for there, here in pairs:

@@ -175,6 +175,16 @@ def test_requests_are_shuffled_within_windows_only(made: Made, tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("small")
+def test_of_some_rows_alone_those_of_a_request_come_together(made: Made, tmp_path: Path) -> None:
+    train = written(made, tmp_path / "shards")
+    places = np.sort(np.random.default_rng(4).choice(TRAIN, 900, replace=False))
+    found = batches(Loader(train, 50, seed=3).only(places))
+    assert sorted(row for rows, _ in found for row in rows) == sorted(train.origin[places, 1].tolist())
+    whole = [number for _, numbers in found for number in numbers]
+    assert len(runs_of(np.array(whole))) - 1 == len(set(whole)) < 900
+
+
+@pytest.mark.usefixtures("small")
 def test_processes_share_the_batches_of_one(made: Made, tmp_path: Path) -> None:
     train = written(made, tmp_path / "shards")
     parts = [batches(Loader(train, 60, seed=3, part=(i, 2))) for i in (0, 1)]

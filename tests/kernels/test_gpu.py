@@ -20,6 +20,7 @@ from recmtl.model.multitask import MultiTask
 from recmtl.schema.weighting import DynamicAverage, Uncertainty, WeightingConfig
 from recmtl.seed import sums_in_order
 from tests.learn import test_fit as fits
+from tests.learn import test_turns as taking_turns
 
 needs_gpu = pytest.mark.skipif(
     not torch.cuda.is_available() or engine("cuda") != "triton", reason="needs a GPU and Triton"
@@ -176,6 +177,22 @@ def test_a_schedule_is_that_on_cpu(tmp_path: Path) -> None:
     on_cpu, on_gpu = (weights(tmp_path, device, **schedule) for device in ("cpu", "cuda"))
     for name, tensor in on_cpu.items():
         torch.testing.assert_close(on_gpu[name], tensor, rtol=1e-2, atol=1e-3, msg=name)
+
+
+def test_tasks_in_turn_are_those_on_cpu(tmp_path: Path) -> None:
+    """With a penalty, decay and an embedding a task and one for all: no step of theirs is recorded."""
+    found = []
+    for device in ("cpu", "cuda"):
+        model, parts, objective = taking_turns.setup(
+            sharing={"kind": "cgc", "hidden": [8], "balance": 0.1}, tables="both",
+        )
+        for part in (*parts.train._parts, parts.valid):  # type: ignore[attr-defined]
+            part._batches = [batch.to(torch.device(device)) for batch in part._batches]
+        config = taking_turns.settings(weight_decay=0.1)
+        list(fit(model.to(device), parts, objective, config, fits.keep(tmp_path / device)))
+        found.append({name: tensor.cpu() for name, tensor in model.state_dict().items()})
+    for name, tensor in found[0].items():
+        torch.testing.assert_close(found[1][name], tensor, rtol=1e-2, atol=1e-3, msg=name)
 
 
 def test_sums_in_order_are_equal_in_every_run(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ class Made:
     def rows(self) -> int:
         return sum(len(b) for b in self._batches)
 
+    def __len__(self) -> int:
+        return len(self._batches)
+
     def batches(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
         yield from self._batches[skip:]
 

@@ -1,4 +1,4 @@
-"""Two processes that weigh tasks by their gradients, or freeze: the same on both, as in one process."""
+"""Two processes that weigh tasks by their gradients, freeze, or take turns: both are as one process."""
 
 import json
 from collections.abc import Iterator
@@ -15,18 +15,21 @@ from recmtl.launch import launch
 from recmtl.learn import TrainConfig
 from recmtl.learn.fit import fit
 from recmtl.learn.group import ALONE, Group, join
+from recmtl.learn.predict import Batches
+from recmtl.learn.turns import InTurns
 from recmtl.schema.freeze import Freeze
 from recmtl.schema.losses import D2Q
 from recmtl.schema.weighting import FAMO, MGDA, GradNorm, PCGrad
 from recmtl.seed import seed_everything
 from recmtl.suite.made_up import permute
 from tests.heads import test_watch_quantile as quantiles
-from tests.learn.test_fit import Made, keep, setup
+from tests.learn import test_turns
+from tests.learn.test_fit import keep, setup
 
 LOSS = {"ctr": 1.0, "ctcvr": 2.0, "minutes": 1.0}
 CASES: dict[str, dict[str, Any]] = {
     "mgda": {"weighting": MGDA()}, "gradnorm": {"weighting": GradNorm()}, "famo": {"weighting": FAMO()},
-    "tables alone": {"freeze": Freeze(sharing=1, towers=1)},
+    "tables alone": {"freeze": Freeze(sharing=1, towers=1)}, "turns": {},
 }
 CONFLICTS = torch.tensor([[1.3, 0.9], [-0.7, -1.3], [-0.6, 0.0]])
 
@@ -34,7 +37,7 @@ CONFLICTS = torch.tensor([[1.3, 0.9], [-0.7, -1.3], [-0.6, 0.0]])
 class Part:
     """Of the batches of another one process's rows, as in training, or its stretch, as in scoring."""
 
-    def __init__(self, whole: Made, group: Group, stretch: bool) -> None:
+    def __init__(self, whole: Batches, group: Group, stretch: bool) -> None:
         self.rows, batches = whole.rows, list(whole.batches())
         count = len(batches) // group.size
         self._batches = batches[group.rank * count : (group.rank + 1) * count] if stretch else [
@@ -42,16 +45,23 @@ class Part:
             for b in batches
         ]
 
+    def __len__(self) -> int:
+        return len(self._batches)
+
     def batches(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
         yield from self._batches[skip:]
 
 
 def trained(folder: Path, group: Group, case: str) -> dict[str, object]:
-    """What the last epoch of two says of losses and weights, and a number for each thing trained."""
-    model, parts, objective = setup(LOSS)
-    objective = replace(objective, **CASES[case])
-    assert isinstance(parts.train, Made) and isinstance(parts.valid, Made)
-    train, valid = Part(parts.train, group, stretch=False), Part(parts.valid, group, stretch=True)
+    """What the last epoch of two says of losses and weights, and a number for each thing trained.
+
+    Of the last batch of the second turn the second process has no row.
+    """
+    model, parts, objective = test_turns.setup(last=1) if case == "turns" else setup(LOSS)
+    objective, train = replace(objective, **CASES[case]), parts.train
+    part = partial(Part, group=group, stretch=False)
+    train = InTurns([part(own) for own in train._parts]) if isinstance(train, InTurns) else part(train)
+    valid = Part(parts.valid, group, stretch=True)
     parts = replace(parts, train=train, valid=valid, group=group)
     seed_everything(1, "dropout", group.rank)
     config = TrainConfig(monitor="auc_valid/ctr", epochs=2, patience=2, learning_rate=0.01)

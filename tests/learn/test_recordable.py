@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 from torch import nn
 
 from recmtl.learn.group import ALONE, Group
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.step import Objective, recordable
+from recmtl.learn.turns import Turn
 from recmtl.model.multitask import MultiTask
 from recmtl.model.relation.module import RelationModule
 from recmtl.schema.freeze import Freeze
@@ -58,6 +60,7 @@ def test_any_part_may_say_so_of_itself() -> None:
 @pytest.mark.parametrize("changing", [
     {"train": {"schedule": {"kind": "cosine"}}}, {"train": {"task_patience": 1}},
     {"freeze": Freeze(tables=1)}, {"weighting": FAMO()}, {"group": Group(0, 2)},
+    {"turns": [Turn(("ctr", "ctcvr"), np.arange(16), 1.0)]},
 ], ids=lambda changing: next(iter(changing)))
 def test_steps_that_differ_may_not(changing: dict[str, object]) -> None:
     assert not may(model_of(), **changing)  # type: ignore[arg-type]

@@ -40,8 +40,11 @@ class Stopped(BaseException):
 class Stopping:
     """Batches of another, until so many were given."""
 
-    def __init__(self, whole: Made, after: int) -> None:
+    def __init__(self, whole: Batches, after: int) -> None:
         self._whole, self._left, self.rows = whole, after, whole.rows
+
+    def __len__(self) -> int:
+        return len(self._whole)
 
     def batches(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
         for batch in self._whole.batches(epoch, skip):

@@ -196,6 +196,9 @@ class Made:
         self._batches, self._left = [batch_of(64, seed + i) for i in range(4)], left
         self.rows = 4 * 64
 
+    def __len__(self) -> int:
+        return len(self._batches)
+
     def batches(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
         for batch in self._batches[skip:]:
             if not self._left:

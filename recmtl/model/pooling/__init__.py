@@ -30,6 +30,11 @@ class TargetAttention(Config):
     )
     softmax: bool = Field(default=False, description="weights sum to 1: in the paper they do not")
 
+    @property
+    def normalises(self) -> bool:
+        """As of a sharing."""
+        return self.activation == "dice"
+
     def build(self, width: int) -> "TargetAttentionUnit":
         """The module for embeddings of this width."""
         from recmtl.model.pooling.target_attention import TargetAttentionUnit

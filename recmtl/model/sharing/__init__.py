@@ -161,6 +161,7 @@ class HoME(Gated):
 
     kind: Literal["home"] = "home"
     tables: ClassVar[tuple[Tables, ...]] = ("shared",)
+    normalises = True
     experts: int = Field(default=1, ge=1, description="of each task, each group, and all")
     rank: PositiveInt | Literal["split"] = Field(
         default=16, description="of a pair of matrices of an expert's gate over its inputs"

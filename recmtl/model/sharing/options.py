@@ -22,6 +22,7 @@ class SharingConfig(Config, ABC):
     """What all sharings have: the hidden layers of their networks."""
 
     tables: ClassVar[tuple[Tables, ...]] = ("shared", "per_task")  # that it reads; the first by default
+    normalises: ClassVar[bool] = False  # by running statistics of the rows that it is trained on
     hidden: Widths = (256, 128)
     dropout: Dropout = 0.0
 
