@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from measure import HERE, PEERS, RUNS, beside, keep, make_log, prepared, step
 from scipy.special import rel_entr
 
+from benchmarks.measure import HERE, PEERS, RUNS, beside, keep, make_log, prepared, step
 from recmtl.data.shards import Shards
 from recmtl.evaluate.significance import estimate, paired_bootstrap
 from recmtl.seed import numpy_generator
@@ -40,12 +40,14 @@ def planted(w1: Path, origin: np.ndarray) -> dict[str, Row]:
 
 
 def absolute(planted: Row, score: Row) -> Row:
-    return np.abs(score - planted)
+    far: Row = np.abs(score - planted)
+    return far
 
 
 def divergence(planted: Row, score: Row) -> Row:
     kept = np.clip(score.astype(np.float64), 1e-12, 1 - 1e-12)
-    return rel_entr(planted, kept) + rel_entr(1 - planted, 1 - kept)
+    far: Row = rel_entr(planted, kept) + rel_entr(1 - planted, 1 - kept)
+    return far
 
 
 def auc(scores: Scores, task: str, label: Row, user: Row) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from floor import Part, table_parts
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.floor import Part, table_parts
 from recmtl.batch import Batch
 from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards
@@ -35,11 +35,11 @@ SMALL = 1 << 20  # rows × inner × columns of a product that is worth its own m
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-class Products(TorchDispatchMode):
+class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the products of two matrices, (rows, inner, columns), that are made while it is on."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seen: Counter[tuple[int, int, int]] = Counter()
 
     def __torch_dispatch__(  # type: ignore[no-untyped-def]

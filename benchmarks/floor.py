@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from steps import Case, make_case
 from torch import Tensor, nn
 
+from benchmarks.steps import Case, make_case
 from recmtl.batch import Batch
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
@@ -83,7 +83,7 @@ def dense_parts(model: nn.Module, rows: int, dtype: torch.dtype) -> Iterator[Par
 def table_parts(table: Tensor, batch: Batch) -> list[Part]:
     """What the batch reads of a table, the order of its rows, and those touched read and written once."""
     rows = torch.cat([batch.rows.reshape(-1), *(ragged.values for ragged in batch.lists.values())])
-    touched = table.index_select(0, rows.unique())
+    touched = table.index_select(0, torch.unique(rows))
     into = torch.empty_like(touched)
     read, kept = (float(tensor.numel() * 4) for tensor in (table.index_select(0, rows), touched))
     return [

@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 import polars as pl
-from three_logs import make
+
+from benchmarks.three_logs import make
 
 HERE = Path(__file__).parent
 MINUTE = 60_000
@@ -32,8 +33,8 @@ def run(script: str, *arguments: object) -> dict[str, float]:
 
 def labels(logs: Path) -> pl.DataFrame:
     """Every impression with its labels, by polars alone: clicks by id, orders by keys, last touch."""
-    shown = pl.scan_parquet(logs / "impressions" / "*.parquet").select("impression_id", *KEYS, "ts")
-    shown = shown.collect()
+    log = pl.scan_parquet(logs / "impressions" / "*.parquet")
+    shown = log.select("impression_id", *KEYS, "ts").collect()
     clicks = pl.read_parquet(logs / "clicks" / "*.parquet").sort("ts").unique("click_id", keep="first")
     clicks = clicks.join(shown.rename({"ts": "shown"}), on="impression_id").filter(
         (pl.col("ts") >= pl.col("shown"))
@@ -59,7 +60,7 @@ def compare(examples: Path, logs: Path) -> int:
     """How many rows are equal; stops where one is not."""
     expected = labels(logs)
     found = pl.read_parquet(examples / "dt=*" / "*.parquet", columns=expected.columns)
-    found = found.select(expected.schema.names()).cast(dict(expected.schema)).sort("impression_id")
+    found = found.select(expected.schema.names()).cast(expected.schema).sort("impression_id")
     if not found.equals(expected):
         sys.exit(f"labels differ: {found.sum()} instead of {expected.sum()}")
     print(f"{len(found):,} rows equal to polars: "

@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 import polars as pl
-from arrivals import make
+
+from benchmarks.arrivals import make
 
 HERE = Path(__file__).parent
 MEMORY = "150MB"

@@ -17,8 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from measure import beside, keep
-
+from benchmarks.measure import beside, keep
 from recmtl.data.shards import Shards
 from recmtl.folder import is_current, read_manifest
 
@@ -70,7 +69,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--after", type=float, nargs=2, default=[0.3, 1.0], help="share of a run's time")
     chosen = parser.parse_args()
-    config, draw, places, ended = often(chosen.config), random.Random(7), [], 0
+    config, draw, ended = often(chosen.config), random.Random(7), 0
+    places: list[str] = []
     whole, out = (beside(chosen.out, f"{chosen.out.name}-{name}") for name in ("whole", "killed"))
     other, takes = undisturbed(config, whole, chosen.model)
     run = out / "models" / chosen.model / "seed-1"

@@ -56,7 +56,7 @@ def space(shards: Shards, task: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(parts: dict[str, Shards], task: str, ids: str, leaves: int, seed: int) -> lgb.Booster:
-    data = {}
+    data: dict[str, lgb.Dataset] = {}
     for name in ("train", "valid"):
         columns, categories = matrix(parts[name], ids)
         inside, label = space(parts[name], task)

@@ -34,12 +34,12 @@ def main() -> None:
     rows = labelled(log, options.out / "examples", options.as_of)
     truth = planted(log)
     print(f"{rows.height:,} impressions, {rows['clicked'].sum():,} of them clicked; "
-          f"{rows['open'].mean():.0%} younger than {WINDOW}\n")
+          f"{mean(rows['open']):.0%} younger than {WINDOW}\n")
     print("| conversions of young impressions | CVR | CTCVR | labels kept |\n|---|---|---|---|")
     for name, label in treatments().items():
         kept = rows.with_columns(label=label).drop_nulls("label")
-        cvr = kept.filter(clicked=1)["label"].mean() / truth["cvr"]
-        ctcvr = kept["label"].mean() / truth["ctcvr"]
+        cvr = mean(kept.filter(clicked=1)["label"]) / truth["cvr"]
+        ctcvr = mean(kept["label"]) / truth["ctcvr"]
         print(f"| {name} | {cvr:.2f} | {ctcvr:.2f} | {kept.height / rows.height:.0%} |")
 
 
@@ -79,9 +79,15 @@ def planted(log: Path) -> dict[str, float]:
     clicks = pl.read_parquet(log / "clicks" / "*.parquet")["impression_id"].implode()
     clicked = truth.filter(pl.col("impression_id").is_in(clicks))
     return {
-        "cvr": clicked["p_conversion_given_click"].mean(),
-        "ctcvr": truth["p_click_and_conversion"].mean(),
+        "cvr": mean(clicked["p_conversion_given_click"]),
+        "ctcvr": mean(truth["p_click_and_conversion"]),
     }
+
+
+def mean(values: pl.Series) -> float:
+    found = values.mean()
+    assert isinstance(found, float), "of no value, or of values that are no numbers"
+    return found
 
 
 def problem(log: Path, as_of: str) -> Problem:

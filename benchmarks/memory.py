@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from measure import HERE, PEERS, RUNS, has_bf16, keep, make_log, step
+
+from benchmarks.measure import HERE, PEERS, RUNS, has_bf16, keep, make_log, step
 
 LIMIT = "250MB"  # of DuckDB's, which takes what it may
 STEPS = ("ingest", "encode", "train", "score")

@@ -7,6 +7,7 @@ is `recmtl.pipeline` itself with a progress bar that waits after STEPS batches, 
 takes OUT's model of that name and a file of the log, and makes a file of scores.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -18,8 +19,7 @@ from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
-from step import options_of, with_precision
-
+from benchmarks.step import options_of, with_precision
 from recmtl import pipeline
 from recmtl.experiment import Experiment
 from recmtl.folder import read_manifest
@@ -73,14 +73,21 @@ def score(model: Path, options: pipeline.Options) -> None:
 
 
 def main() -> None:
-    name, config, out, steps, model, precision = sys.argv[1:]
-    options = options_of(model, precision)
-    if name == "score":
-        score(Path(out) / "models" / model / "seed-1", options)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", choices=["train", "score"])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("steps", type=int)
+    parser.add_argument("model")
+    parser.add_argument("precision", choices=["fp32", "bf16"])
+    chosen = parser.parse_args()
+    options = options_of(chosen.model, chosen.precision)
+    if chosen.work == "score":
+        score(chosen.out / "models" / chosen.model / "seed-1", options)
         return
-    experiment = with_precision(Experiment.read(Path(config)), precision)
-    paced = Paced(int(steps) * experiment.train.batch_size)
-    pipeline.train(experiment, Path(out), replace(options, progress=paced))
+    experiment = with_precision(Experiment.read(chosen.config), chosen.precision)
+    paced = Paced(chosen.steps * experiment.train.batch_size)
+    pipeline.train(experiment, chosen.out, replace(options, progress=paced))
 
 
 if __name__ == "__main__":

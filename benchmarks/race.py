@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from measure import memory
+from benchmarks.measure import memory
 
 Rates = dict[str, list[float]]  # contestant → rows a second, turn by turn
 
@@ -15,8 +15,9 @@ class Racer:
     """A process that does a block of work for each line that it is given."""
 
     def __init__(self, command: Sequence[object]) -> None:
+        self.command = [str(part) for part in command]
         self.process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True,
         )
         self._line("ready")
@@ -42,7 +43,7 @@ class Racer:
         for line in self.process.stdout:
             if line.startswith(start):
                 return line
-        sys.exit(f"a racer ended: {' '.join(map(str, self.process.args))}")
+        sys.exit(f"a racer ended: {' '.join(self.command)}")
 
 
 def race(racers: Mapping[str, Racer], work: str, turns: int) -> tuple[Rates, dict[str, Any]]:

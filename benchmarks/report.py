@@ -11,8 +11,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from measure import HERE, RESULTS
-
+from benchmarks.measure import HERE, RESULTS
 from recmtl.page import intervals, lines, save_figure
 
 DOCS = HERE.parent / "docs"

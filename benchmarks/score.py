@@ -22,8 +22,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from measure import HERE, PEERS, RUNS, has_bf16, keep, make_log
 
+from benchmarks.measure import HERE, PEERS, RUNS, has_bf16, keep, make_log
 from recmtl import pipeline
 from recmtl.batch import Batch
 from recmtl.bundle import Bundle, to_batch

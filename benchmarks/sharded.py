@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import beside
 from safetensors.numpy import load_file
 
+from benchmarks.measure import beside
 from recmtl import pipeline
 from recmtl.experiment import Experiment
 from recmtl.folder import read_manifest
@@ -38,7 +38,7 @@ def train(experiment: Experiment, out: Path, model: str, settings: dict[str, Any
 def apart(first: Path, second: Path, metric: str) -> float:
     curves = [read_manifest(run)["epochs"] for run in (first, second)]
     return max(
-        abs(value - there["metrics"][name])
+        float(abs(value - there["metrics"][name]))
         for here, there in zip(*curves, strict=True)
         for name, value in here["metrics"].items() if name.startswith(metric)
     )

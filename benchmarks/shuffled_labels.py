@@ -54,7 +54,7 @@ def z_score(line: dict[str, Any]) -> float:
     """Distance of the AUC from ½ in its standard errors under no knowledge (Mann and Whitney)."""
     positives, negatives = line["positives"], line["rows"] - line["positives"]
     error = math.sqrt((positives + negatives + 1) / (12 * positives * negatives))
-    return (line["auc"] - 0.5) / error
+    return float(line["auc"] - 0.5) / error
 
 
 def main() -> None:

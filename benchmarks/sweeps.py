@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from floor import ROUNDS, floor_of, parts_of
-from measure import HERE, PEERS, RUNS, has_bf16, keep, make_log, prepared
-from steps import Case, make_case
-
+from benchmarks.floor import ROUNDS, floor_of, parts_of
+from benchmarks.measure import HERE, PEERS, RUNS, has_bf16, keep, make_log, prepared
+from benchmarks.steps import Case, make_case
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
 from recmtl.kernels import keep_freed_memory

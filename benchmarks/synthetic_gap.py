@@ -83,7 +83,7 @@ class OneHot:
 
     def _block(self, column: pd.Series, values: pd.Index) -> sparse.csr_matrix:
         flat = column.reset_index(drop=True).explode()
-        place = values.get_indexer(flat)
+        place = values.get_indexer(pd.Index(flat))
         rows, places = flat.index.to_numpy()[place >= 0], place[place >= 0]
         ones = np.ones(len(rows))
         return sparse.csr_matrix((ones, (rows, places)), shape=(len(column), len(values)))

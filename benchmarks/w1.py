@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import HERE, PEERS, RUNS, beside, has_bf16, keep, make_log, step, watch
-from race import Racer, race
+from benchmarks.measure import HERE, PEERS, RUNS, beside, has_bf16, keep, make_log, step, watch
+from benchmarks.race import Racer, race
 
 READS = ("pandas==3.1.1", "pyarrow==25.0.1")
 NEEDS = {
@@ -51,7 +51,8 @@ def steps(config: Path, out: Path, names: tuple[str, ...]) -> dict[str, Any]:
 
 def preparing(log: Path, out: Path, turns: int) -> dict[str, list[dict[str, Any]]]:
     """Decoding, fitting and encoding W1a, in turns with the way that the peers' documentation goes."""
-    python, found = make_peer("rechub"), {"recmtl": [], "peers": []}
+    python = make_peer("rechub")
+    found: dict[str, list[dict[str, Any]]] = {"recmtl": [], "peers": []}
     for _ in range(turns):
         fresh = beside(out, "encoding")
         for made in ("encoder", "shards"):
@@ -66,7 +67,7 @@ def preparing(log: Path, out: Path, turns: int) -> dict[str, list[dict[str, Any]
 def peers(log: Path, model: str, block: int) -> dict[str, Racer]:
     """Each peer as its documentation trains, with a table of all users; and at its best."""
     setups = {"own loader": ("own", model, USERS), "batches cut": ("cut", model)}
-    found = {}
+    found: dict[str, Racer] = {}
     for name in NEEDS:
         command = [make_peer(name), HERE / "peers" / f"{name}.py", log, block]
         found |= {f"{TITLES[name]}, {setup}": Racer([*command, *options])

@@ -44,7 +44,8 @@ class Cut:
         self.dataset, self.size = dataset, batch_size
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        return (self.dataset[places] for places in torch.arange(len(self.dataset)).split(self.size))
+        places = torch.split(torch.arange(len(self.dataset)), self.size)
+        return (self.dataset[some] for some in places)
 
 
 def main() -> None:

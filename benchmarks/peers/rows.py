@@ -69,7 +69,7 @@ def prepare(folder: Path) -> dict[str, float]:
 def cuts(count: int) -> Iterator[torch.Tensor]:
     """Places of shuffled batches without end."""
     while True:
-        yield from torch.randperm(count).split(BATCH)[:-1]
+        yield from torch.split(torch.randperm(count), BATCH)[:-1]
 
 
 def serve(steps: int, train: Callable[[], None], score: Callable[[], None]) -> None:

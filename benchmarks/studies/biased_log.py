@@ -115,7 +115,8 @@ def study(out: Path, rows: int, seeds: int, say: Callable[[str], None] = print) 
 
 def less_base(measured: Measured, model: str, name: str) -> np.ndarray:
     """Per seed, a model's measure less that of its base."""
-    return np.array(measured[model][name]) - np.array(measured[BASE[model]][name])
+    less: np.ndarray = np.array(measured[model][name]) - np.array(measured[BASE[model]][name])
+    return less
 
 
 def tables(found: Mapping[float, Measured]) -> str:

@@ -104,8 +104,13 @@ def aucs(run: Run, prepared: Prepared, part: str) -> dict[str, float]:
             folder.mkdir()
             evaluate_run(run, prepared, "cpu", folder, SILENT)
     shards = Shards.open(prepared.shards / part)
-    tasks = run.experiment.tasks
-    return {t: auc(shards.labels(tasks[t].label), s) for t, s in load_scores(folder, part).items()}
+    label = labels(run.experiment)
+    return {t: auc(shards.labels(label[t]), s) for t, s in load_scores(folder, part).items()}
+
+
+def labels(config: Experiment) -> dict[str, str]:
+    """Each task's label: these tasks have one."""
+    return {name: label for name, task in config.tasks.items() for label in task.labels}
 
 
 def search(group: str, model: str, settings: Sequence[int], out: Path, prepared: Prepared) -> int:
@@ -118,23 +123,25 @@ def search(group: str, model: str, settings: Sequence[int], out: Path, prepared:
 def one_hot(prepared: Prepared, part: str, group: str) -> dict[str, float]:
     """AUC of a logistic regression a task on the same columns, each value a column of its own."""
     config, examples = experiment(group, SETTINGS[0]), Examples.open(prepared.examples)
-    columns, labels = list(config.features), [task.label for task in config.tasks.values()]
-    train, measured = (_frame(config, examples, name, [*columns, *labels]) for name in ("train", part))
+    columns = list(config.features)
+    train, measured = (_frame(config, examples, name, columns) for name in ("train", part))
     encoder = OneHotEncoder(handle_unknown="ignore", min_frequency=2).fit(train[columns])
     x, x_measured = encoder.transform(train[columns]), encoder.transform(measured[columns])
     found = {}
-    for name, task in config.tasks.items():
-        fitted = LogisticRegression(C=0.5, max_iter=300).fit(x, train[task.label])
-        found[name] = auc(measured[task.label].to_numpy(), fitted.decision_function(x_measured))
+    for name, label in labels(config).items():
+        fitted = LogisticRegression(C=0.5, max_iter=300).fit(x, train[label])
+        found[name] = auc(measured[label].to_numpy(), fitted.decision_function(x_measured))
     return found
 
 
 def _frame(config: Experiment, examples: Examples, part: str, columns: list[str]) -> pd.DataFrame:
+    """The features as text, the labels as numbers."""
+    wanted = list(labels(config).values())
     with connect() as connection:
-        query = examples.select(config.data.split, part, columns)
+        query = examples.select(config.data.split, part, [*columns, *wanted])
         rows: pa.Table = connection.sql(query).to_arrow_table()
-    labels = {task.label: rows[task.label].to_numpy() for task in config.tasks.values()}
-    return rows.to_pandas().astype(str).assign(**labels)
+    frame: pd.DataFrame = rows.to_pandas().astype(str)
+    return frame.assign(**{label: rows[label].to_numpy() for label in wanted})
 
 
 @dataclass(frozen=True)
@@ -192,7 +199,7 @@ def draw(group: str, found: Mapping[str, Found], base: Mapping[str, float], part
         values = {model: own.aucs[part][task] for model, own in found.items()}
         drawn = bootstrap(values)
         panels[task] = {m: (e.value, e.low, e.high) for m in values for e in [drawn.estimate(m)]}
-        seeds[task] = values
+        seeds[task] = {model: own.tolist() for model, own in values.items()}
     save_figure(intervals(panels, f"AUC on {part}", base, seeds), IMAGES / f"study-census-{group}.png")
 
 

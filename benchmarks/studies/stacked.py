@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from recmtl.batch import Columns, Embedded
 from recmtl.model.mlp import Tower
-from recmtl.model.sharing.options import ALL, SharingConfig
+from recmtl.model.sharing import Sharing
+from recmtl.model.sharing.options import ALL
 from recmtl.seed import seed_everything
 
 TASKS = ("first", "second")
@@ -22,7 +23,7 @@ Weights = Mapping[str, Tensor]  # a parameter's name → (S, …)
 class Network(nn.Module):
     """One seed's network: a sharing over inputs as they are, and a tower a task."""
 
-    def __init__(self, sharing: SharingConfig, inputs: int) -> None:
+    def __init__(self, sharing: Sharing, inputs: int) -> None:
         super().__init__()
         self.sharing = sharing.build(Columns({"inputs": slice(0, inputs)}), TASKS)
         self.towers = nn.ModuleDict({
@@ -35,7 +36,7 @@ class Network(nn.Module):
         return torch.stack([self.towers[task](views[task]) for task in TASKS], dim=1)
 
 
-def stack(sharing: SharingConfig, inputs: int, seeds: Sequence[int]) -> dict[str, Tensor]:
+def stack(sharing: Sharing, inputs: int, seeds: Sequence[int]) -> dict[str, Tensor]:
     """Fresh parameters of a network a seed, each as it would start alone."""
     states = []
     for seed in seeds:
@@ -71,7 +72,7 @@ def _mixture(weights: Weights, x: Tensor, gate: str, experts: Tensor) -> Tensor:
     """Σ_k softmax_k(W x) · f_k(x), experts (S, B, K · H) → (S, B, H)."""
     weight = weights[f"sharing.gates.{gate}.weight"]
     shares = torch.bmm(x, weight.transpose(1, 2)).softmax(2)  # (S, B, K)
-    return (shares.unsqueeze(3) * experts.unflatten(2, (weight.shape[1], -1))).sum(2)
+    return (shares.unsqueeze(3) * torch.unflatten(experts, 2, (weight.shape[1], -1))).sum(2)
 
 
 def _omoe(weights: Weights, x: Tensor) -> dict[str, Tensor]:

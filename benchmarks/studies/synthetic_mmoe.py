@@ -18,8 +18,7 @@ from torch import Tensor
 from benchmarks.studies.regression_world import INPUTS, NOISE, Worlds
 from benchmarks.studies.results import IMAGES, bootstrap, keep, table, told
 from benchmarks.studies.stacked import Network, forward, stack
-from recmtl.model.sharing import MMoE, OMoE, SharedBottom
-from recmtl.model.sharing.options import SharingConfig
+from recmtl.model.sharing import MMoE, OMoE, SharedBottom, Sharing
 from recmtl.page import histograms, lines, save_figure
 
 EXPERTS = {"experts": 8, "hidden": (16,)}
@@ -47,7 +46,7 @@ BLOCK = 50  # seeds side by side: more are slower, as their numbers leave the pr
 QUICK = Plan(range(6), range(1000, 1002), (1e-3, 1e-2), steps=40, batch=16, held_out=64, measured=4)
 
 
-def models() -> dict[str, SharingConfig]:
+def models() -> dict[str, Sharing]:
     """The paper's three, Shared-Bottom as wide as MMoE's parameters allow."""
     mmoe = MMoE.model_validate(EXPERTS)
     width = 1
@@ -57,7 +56,7 @@ def models() -> dict[str, SharingConfig]:
     return {"shared_bottom": bottom, "omoe": OMoE.model_validate(EXPERTS), "mmoe": mmoe}
 
 
-def parameters(sharing: SharingConfig) -> int:
+def parameters(sharing: Sharing) -> int:
     return sum(weight.numel() for weight in Network(sharing, INPUTS).parameters())
 
 
@@ -87,7 +86,7 @@ def train(worlds: Worlds, rates: Mapping[str, float], plan: Plan) -> Curves:
         total = torch.stack([losses(forward(name, net, x), y).sum() for name, net in nets.items()]).sum()
         for optimizer in optimizers:
             optimizer.zero_grad()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
             optimizer.step()
     return {name: np.stack(found) for name, found in curves.items()}

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.studies import census
+from recmtl.current import open_prepared
 
 
 @pytest.fixture
@@ -30,17 +31,27 @@ def test_college_is_associates_degree_and_above_and_no_task_is_an_input(logs: Pa
         assert set(config.models) == set(census.SHARINGS)
 
 
-def test_the_study_runs_to_its_lines(few_rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_study_runs_to_its_tables(few_rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(census, "SHARINGS", {name: census.SHARINGS[name] for name in ("single", "mmoe")})
-    out = few_rows / "group-2"
-    lines = list(census.study("group-2", out, 2, "test", (0, 4)))
-    assert [line[0] for line in lines] == ["logistic regression, one-hot", "single", "mmoe"]
-    for line in lines[1:]:
-        for cell in line[1:3]:
-            best, mean = map(float, cell.split(" / "))
-            assert 0.5 < mean <= best < 1
+    out, parts = few_rows / "group-2", ("valid", "test")
+    found = dict(census.study("group-2", out, 2, parts, (0, 4)))
+    assert list(found) == ["single", "mmoe"]
     made = sorted(folder.name for folder in (out / "models" / "mmoe").glob("*/*"))
     assert made.count("seed-1000") == 2
     before = {f: f.stat().st_mtime_ns for f in out.rglob("weights.safetensors")}
-    assert list(census.study("group-2", out, 2, "test", (0, 4)))[2][1:4] == lines[2][1:4]
+    again = dict(census.study("group-2", out, 2, parts, (0, 4)))
     assert {f: f.stat().st_mtime_ns for f in out.rglob("weights.safetensors")} == before
+    prepared = open_prepared(census.experiment("group-2", census.SETTINGS[0]), out)
+    base = {part: census.one_hot(prepared, part, "group-2") for part in parts}
+    text = census.tables(found, base)
+    assert census.tables(again, base) == text
+    assert all(0.5 < auc < 1 for regression in base.values() for auc in regression.values())
+    for part, lines in zip(parts, text.split("\n\n"), strict=True):
+        head, _, regression, single, mmoe = (line.strip("| ").split(" | ") for line in lines.splitlines())
+        assert head[1:3] == ["education: best", "education: mean"]
+        assert regression[0] == "logistic regression" and (single[0], mmoe[0]) == ("single", "mmoe")
+        ours, alone = (found[name].aucs[part]["education"] for name in ("mmoe", "single"))
+        assert ours.shape == (2,) and ours.min() > 0.5 and ours.max() < 1
+        assert mmoe[1] == f"{ours.max():.4f}"
+        assert mmoe[2].startswith(f"{ours.mean():.4f} (")
+        assert mmoe[3].startswith(f"{ours.mean() - alone.mean():+.4f} (")
