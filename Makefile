@@ -39,17 +39,21 @@ define tests
 @$(BIN)/python -m pytest -q $(1) 2>$(VENV)/errors || { code=$$?; cat $(VENV)/errors >&2; exit $$code; }
 endef
 
+# Two files at a time: most of a test's time is one thread's. Threads that wait for others leave their core.
+IN_TWO := -n 2 --dist loadfile
+test test-all: export OMP_WAIT_POLICY = passive
+
 # Every test that ingests, on Spark and compared with DuckDB; what these rooms' tests read is no log.
 ON_SPARK := -p tests.engines.plugin $(foreach room,evaluate learn model page schema,--ignore tests/$(room))
 
 test: $(STAMP) $(SPARK) $(SHARDED)
-	$(call tests,$(TESTS))
+	$(call tests,$(IN_TWO) $(TESTS))
 
 test-spark: $(STAMP) $(SPARK)
 	$(call tests,$(ON_SPARK) $(TESTS))
 
 test-all: $(STAMP) $(SPARK) $(SHARDED)
-	$(call tests,-m "")
+	$(call tests,$(IN_TWO) -m "")
 	$(call tests,$(ON_SPARK))
 
 lint: $(STAMP)
