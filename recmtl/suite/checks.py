@@ -38,7 +38,7 @@ LOSSES: Mapping[str, dict[str, float]] = {
 CHAIN = {"chain": ["ctr", "ctcvr"]}
 # Options that a relation or an interaction does not do without.
 NEEDED: Mapping[str, Mapping[str, Any]] = {
-    "aitm": CHAIN, "chain": CHAIN, "dbmtl": {"before": {"ctcvr": ["ctr"]}},
+    "aitm": CHAIN, "chain": CHAIN, "label_chain": CHAIN, "dbmtl": {"before": {"ctcvr": ["ctr"]}},
     "fm": {"features": ["item", "user", "history"]},
 }
 SMALL = {"hidden": [8, 6]}

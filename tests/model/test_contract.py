@@ -66,7 +66,8 @@ def test_every_relation_serves_some_losses() -> None:
     on_all_rows = ["all_rows", "with_regression", "every_task"]
     serves = {
         "independent": [*LOSSES], "product": on_all_rows, "aitm": on_all_rows, "chain": on_all_rows,
-        "dbmtl": on_all_rows, "escm2": ["clicked_rows", "every_task"],
+        "label_chain": on_all_rows, "dbmtl": on_all_rows,
+        "escm2": ["clicked_rows", "every_task"],
     }
     assert serves == LEGAL
 

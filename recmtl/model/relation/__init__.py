@@ -134,6 +134,18 @@ class ClassifierChain(Chained):
         return ClassifierChain(inputs, self.chain, tasks)
 
 
+class LabelChain(Chained):
+    """A task's tower reads an embedding of the label of the task before it (Read et al. 2009)."""
+
+    kind: Literal["label_chain"] = "label_chain"
+    hidden: Widths = Field(default=(64, 32), description="of the tower that guesses a label in scoring")
+
+    def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
+        from recmtl.model.relation.label_chain import LabelChain
+
+        return LabelChain(inputs, self.chain, tasks, self.hidden)
+
+
 class DBMTL(RelationConfig):
     """A task's tower reads what the tasks before it in a graph hand on (Wang et al., 2019)."""
 
@@ -210,6 +222,6 @@ class ESCM2(RelationConfig):
 
 
 Relation = Annotated[
-    Independent | Product | AITM | ClassifierChain | DBMTL | ESCM2,
+    Independent | Product | AITM | ClassifierChain | LabelChain | DBMTL | ESCM2,
     Field(discriminator="kind"), Plugged("recmtl.relations", RelationConfig),
 ]
