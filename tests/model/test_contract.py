@@ -110,6 +110,13 @@ OTHER = {
     "pepnet up to its logit": checks.settings(
         {"kind": "pepnet", "prior": ["user"], "output_gate": True}, ALONE, "all_rows"
     ).model_copy(update={"towers": TowerConfig(hidden=())}),
+    "a chain that reads true labels": checks.settings(
+        {"kind": "mmoe"}, {"kind": "label_chain", "labels": "true"}, "all_rows"
+    ),
+    "a graph of deeper networks": checks.settings(
+        {"kind": "mmoe"}, {"kind": "dbmtl", "before": {"cvr": ["ctr"], "minutes": ["cvr", "ctr"]},
+                           "hidden": [7]}, "every_task",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""A chain of labels against its formula, written in numpy: with labels, without, and in scoring."""
+"""A chain of labels against its formula, written in numpy: with guesses, and with labels in training."""
 
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from tests.model.by_hand import ROWS, Array, Weights, drawn, embedded, network, 
 
 TASKS = {name: Task(label=f"has_{name}") for name in ("ctr", "cart", "ctcvr")}
 CHAIN = LabelChain(chain=tuple(TASKS), hidden=(3,))
+FORCED = LabelChain(chain=tuple(TASKS), hidden=(3,), labels="true")
 NULL = float("nan")
 LABELS = {"has_ctr": [1.0, 0.0, NULL, 1.0, NULL], "has_cart": [0.0, NULL, 1.0, NULL, NULL]}
 WEIGHT = np.array([1.0, 2.0, 0.5, 0.0, 3.0])
@@ -39,15 +40,18 @@ def by_hand(w: Weights, views: dict[str, Array], labels: dict[str, list[float]])
     return z
 
 
-def test_a_tower_reads_the_label_where_known_in_training_and_a_guess_elsewhere() -> None:
-    module, w = drawn(CHAIN.build(6, TASKS))
+@pytest.mark.parametrize(("options", "read"), [(CHAIN, {}), (FORCED, LABELS)], ids=["guessed", "true"])
+def test_a_tower_reads_a_guess_and_where_it_is_forced_and_known_the_label_in_training(
+    options: LabelChain, read: dict[str, list[float]]
+) -> None:
+    module, w = drawn(options.build(6, TASKS))
     views = embedded((*TASKS, "minutes"), "per_task").views
     x = {task: view.numpy() for task, view in views.items()}
     training = module.train().transfer(views, BATCH)
     scoring, labelled = module.eval().transfer(views, BARE), module.transfer(views, BATCH)
     assert module.outputs == 6 and training["minutes"] is views["minutes"]
     for task in TASKS:
-        np.testing.assert_allclose(training[task].detach(), by_hand(w, x, LABELS)[task], atol=1e-12)
+        np.testing.assert_allclose(training[task].detach(), by_hand(w, x, read)[task], atol=1e-12)
         np.testing.assert_allclose(scoring[task].detach(), by_hand(w, x, {})[task], atol=1e-12)
         assert torch.equal(labelled[task], scoring[task])
 
@@ -68,7 +72,7 @@ def test_the_penalty_is_the_log_loss_of_the_guesses_where_labels_are_known() -> 
 
 
 def test_gradients_of_guesses_are_their_penalty_s_alone_and_of_the_rest_the_tasks() -> None:
-    module, _ = drawn(CHAIN.build(6, TASKS))
+    module, _ = drawn(FORCED.build(6, TASKS))
     views = embedded(tuple(TASKS), "per_task").views
     known = {name: torch.nan_to_num(label, 0.3) for name, label in BATCH.labels.items()}
     module.train()

@@ -138,12 +138,13 @@ class LabelChain(Chained):
     """A task's tower reads an embedding of the label of the task before it (Read et al. 2009)."""
 
     kind: Literal["label_chain"] = "label_chain"
-    hidden: Widths = Field(default=(64, 32), description="of the tower that guesses a label in scoring")
+    hidden: Widths = Field(default=(64, 32), description="of the tower that guesses a label")
+    labels: Literal["guessed", "true"] = Field(default="guessed", description="read in training")
 
     def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
         from recmtl.model.relation.label_chain import LabelChain
 
-        return LabelChain(inputs, self.chain, tasks, self.hidden)
+        return LabelChain(inputs, self.chain, tasks, self.hidden, self.labels == "true")
 
 
 class DBMTL(RelationConfig):

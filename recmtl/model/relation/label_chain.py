@@ -18,21 +18,22 @@ from recmtl.schema import Task
 class LabelChain(RelationModule):
     """z_t = view_t + (1 − y) E_t[0] + y E_t[1], y being the label of t−1 and E_t (2, H) its embedding.
 
-    Added, as a tower's first layer makes the same of it as of columns beside the view. In training y is
-    the label where it is known. Elsewhere, and always in scoring, it is σ of a guess: a tower of the
-    relation's own over z_{t−1}, as t's tower is there before the raw output of t−1. The guess is learned
-    by a penalty, Σ_t of the mean over rows of its log loss, by their weights, 0 where the label is not
-    known; it gives views no gradient.
+    Added, as a tower's first layer makes the same of it as of columns beside the view. y is σ of a guess:
+    a tower of the relation's own over z_{t−1}, as towers run side by side. `forced`, it is the label in
+    training, where that is known. The guess is learned by a penalty, Σ_t of the mean over rows of its log
+    loss, by their weights, 0 where the label is not known; it gives views no gradient, and gets none of
+    the tasks after it.
 
     References: Read et al., Classifier Chains for Multi-label Classification, ECML PKDD 2009; labels in
     training and predictions after it: Williams and Zipser, Neural Computation 1989.
     """
 
     def __init__(
-        self, inputs: int, chain: Sequence[str], tasks: Mapping[str, Task], hidden: Sequence[int]
+        self, inputs: int, chain: Sequence[str], tasks: Mapping[str, Task], hidden: Sequence[int],
+        forced: bool = False,
     ) -> None:
         super().__init__(inputs)
-        self.chain = tuple(chain)
+        self.chain, self.forced = tuple(chain), forced
         self.labels = {task: tasks[task].labels[0] for task in chain[:-1]}
         self.guess = nn.ModuleDict({task: Tower(inputs, hidden) for task in chain[:-1]})
         self.embedding = nn.Parameter(torch.zeros(len(chain) - 1, 2, inputs))  # at first independent
@@ -41,7 +42,7 @@ class LabelChain(RelationModule):
         handed = dict(views)
         for (before, task), (no, yes) in zip(pairwise(self.chain), self.embedding, strict=True):
             outcome = self.guess[before](handed[before].detach()).sigmoid().detach()
-            if self.training:
+            if self.forced and self.training:
                 label = batch.labels[self.labels[before]]
                 outcome = torch.where(label.isnan(), outcome, label)
             handed[task] = views[task] + torch.lerp(no, yes, outcome.unsqueeze(1))
@@ -65,7 +66,7 @@ class LabelChain(RelationModule):
         for (before, task), rows in zip(pairwise(self.chain), self.embedding, strict=True):
             guess = box(f"guess of {before}", self.guess[before], (), [handed[before]], role="relation")
             handed[task] = Block(
-                f"view of {task} + label of {before}", ("in training as it is", parameters([rows])),
+                f"view of {task} + label of {before}", ("as it is embedded", parameters([rows])),
                 (views[task],), (guess,), role="relation", columns=self.outputs,
             )
         return handed
