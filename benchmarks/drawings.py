@@ -24,7 +24,11 @@ CHAIN = {"chain": ["ctr", "ctcvr"]}
 LOSSES = {"ctr": 1.0, "ctcvr": 1.0}
 RELATIONS: Mapping[str, Mapping[str, object]] = {
     "product": {"loss": LOSSES}, "aitm": {"relation": CHAIN, "loss": LOSSES},
-    "chain": {"relation": CHAIN, "loss": LOSSES}, "escm2": {"loss": {"ctr": 1.0, "cvr": 1.0}},
+    "chain": {"relation": CHAIN, "loss": LOSSES},
+    "label_chain": {"relation": CHAIN, "loss": LOSSES},
+    "dbmtl": {"relation": {"before": {"cvr": ["ctr"], "ctcvr": ["ctr", "cvr"]}},
+              "loss": {**LOSSES, "cvr": 1.0}},
+    "escm2": {"loss": {"ctr": 1.0, "cvr": 1.0}},
 }
 
 

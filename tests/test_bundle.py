@@ -132,6 +132,8 @@ def test_a_changed_configuration_is_refused(bundle: Path) -> None:
 @pytest.mark.parametrize("relation", [
     {"kind": "aitm", "chain": ["ctr", "ctcvr"]},
     {"kind": "chain", "chain": ["ctr", "ctcvr"]},
+    {"kind": "label_chain", "chain": ["ctr", "ctcvr"], "labels": "true"},
+    {"kind": "dbmtl", "before": {"cvr": ["ctr"], "ctcvr": ["ctr", "cvr"]}, "hidden": [5]},
     {"kind": "escm2", "hidden": [3]},
 ], ids=lambda relation: relation["kind"])
 def test_a_relation_with_weights_is_loaded_again(

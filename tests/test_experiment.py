@@ -141,6 +141,8 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"models__mmoe__relation": {"kind": "aitm"}}, "models.mmoe: relation.chain: two tasks or more"),
     ({"models__mmoe__relation": {"kind": "chain", "chain": ["ctr", "cvr"]}},
      "models.mmoe: relation.chain: 'cvr' has no loss"),
+    ({"models__mmoe__relation": {"kind": "dbmtl", "before": {"ctcvr": ["ctr"], "ctr": ["ctcvr"]}}},
+     "models.mmoe: relation.before goes in a circle"),
     ({"models__mmoe__relation": {"kind": "escm2"}},
      "models.mmoe: escm2 weighs 'cvr' by what 'ctr' says: 'cvr' has no loss"),
     ({"models__mmoe__relation": {"kind": "escm2", "clip": 0.0}}, "models.mmoe.relation.escm2.clip"),

@@ -38,7 +38,8 @@ LOSSES: Mapping[str, dict[str, float]] = {
 CHAIN = {"chain": ["ctr", "ctcvr"]}
 # Options that a relation or an interaction does not do without.
 NEEDED: Mapping[str, Mapping[str, Any]] = {
-    "aitm": CHAIN, "chain": CHAIN, "fm": {"features": ["item", "user", "history"]},
+    "aitm": CHAIN, "chain": CHAIN, "label_chain": CHAIN, "dbmtl": {"before": {"ctcvr": ["ctr"]}},
+    "fm": {"features": ["item", "user", "history"]},
 }
 SMALL = {"hidden": [8, 6]}
 Options = Mapping[str, Any]

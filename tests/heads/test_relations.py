@@ -1,5 +1,7 @@
 """Tasks of every type side by side under every relation and sharing."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import pytest
@@ -42,6 +44,11 @@ def test_all_types_learn_beside_each_other(sharing: str, relation: str) -> None:
     check_that_all_types_learn(sharing, relation, "none")
 
 
+def test_all_types_learn_before_and_after_each_other() -> None:
+    before = {**dict.fromkeys(TASKS, ("ctr",)), "ctcvr": [*TASKS]}
+    check_that_all_types_learn("mmoe", "dbmtl", "none", {"before": before})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("interaction", kinds(Interaction))
 @pytest.mark.parametrize(("sharing", "relation"), [*CASES, *OTHERS])
@@ -49,10 +56,12 @@ def test_all_types_learn_under_every_combination(sharing: str, relation: str, in
     check_that_all_types_learn(sharing, relation, interaction)
 
 
-def check_that_all_types_learn(sharing: str, relation: str, interaction: str) -> None:
+def check_that_all_types_learn(
+    sharing: str, relation: str, interaction: str, options: Mapping[str, object] = MappingProxyType({})
+) -> None:
     model_config = ModelConfig.model_validate({
         "sharing": {"kind": sharing, "hidden": [8, 6]}, "towers": {"hidden": [5]}, "loss": OF_ALL,
-        "relation": {"kind": relation, **NEEDED.get(relation, {})},
+        "relation": {"kind": relation, **NEEDED.get(relation, {}), **options},
         "interaction": {"kind": interaction, **NEEDED.get(interaction, {})},
     })
     assert model_config.refusal(EVERY) is None

@@ -66,6 +66,7 @@ def test_every_relation_serves_some_losses() -> None:
     on_all_rows = ["all_rows", "with_regression", "every_task"]
     serves = {
         "independent": [*LOSSES], "product": on_all_rows, "aitm": on_all_rows, "chain": on_all_rows,
+        "label_chain": on_all_rows, "dbmtl": on_all_rows,
         "escm2": ["clicked_rows", "every_task"],
     }
     assert serves == LEGAL
@@ -109,6 +110,13 @@ OTHER = {
     "pepnet up to its logit": checks.settings(
         {"kind": "pepnet", "prior": ["user"], "output_gate": True}, ALONE, "all_rows"
     ).model_copy(update={"towers": TowerConfig(hidden=())}),
+    "a chain that reads true labels": checks.settings(
+        {"kind": "mmoe"}, {"kind": "label_chain", "labels": "true"}, "all_rows"
+    ),
+    "a graph of deeper networks": checks.settings(
+        {"kind": "mmoe"}, {"kind": "dbmtl", "before": {"cvr": ["ctr"], "minutes": ["cvr", "ctr"]},
+                           "hidden": [7]}, "every_task",
+    ),
 }
 
 

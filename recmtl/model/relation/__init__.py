@@ -7,9 +7,10 @@ of theirs.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from recmtl.errors import nearest
 from recmtl.model.sharing.options import Widths
@@ -133,6 +134,54 @@ class ClassifierChain(Chained):
         return ClassifierChain(inputs, self.chain, tasks)
 
 
+class LabelChain(Chained):
+    """A task's tower reads an embedding of the label of the task before it (Read et al. 2009)."""
+
+    kind: Literal["label_chain"] = "label_chain"
+    hidden: Widths = Field(default=(64, 32), description="of the tower that guesses a label")
+    labels: Literal["guessed", "true"] = Field(default="guessed", description="read in training")
+
+    def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
+        from recmtl.model.relation.label_chain import LabelChain
+
+        return LabelChain(inputs, self.chain, tasks, self.hidden, self.labels == "true")
+
+
+class DBMTL(RelationConfig):
+    """A task's tower reads what the tasks before it in a graph hand on (Wang et al., 2019)."""
+
+    accepts = EVERY_TYPE
+
+    kind: Literal["dbmtl"] = "dbmtl"
+    before: Mapping[str, tuple[str, ...]] = Field(default={}, description="of a task, those it reads")
+    hidden: tuple[PositiveInt, ...] = Field(
+        default=(), description="layers of each network below its last, which is as wide as a view"
+    )
+
+    def refusal(self, tasks: Tasks, losses: Losses) -> str | None:
+        if not self.before:
+            return 'relation.before: of one task or more those before it, e.g. { ctcvr = ["ctr"] }'
+        for task, earlier in self.before.items():
+            if not earlier or len(set(earlier)) < len(earlier):
+                return f"relation.before.{task}: one task or more, each once, not {list(earlier)}"
+            for name in (task, *earlier):
+                if name not in tasks:
+                    return f"relation.before names no task {name!r}; {nearest(name, tasks)}"
+                if name not in losses:
+                    return f"relation.before: {name!r} has no loss; give it one, or leave it out"
+        try:
+            TopologicalSorter(self.before).prepare()
+        except CycleError as error:
+            circle = " → ".join(error.args[1])
+            return f"relation.before goes in a circle, {circle}: leave one of them out"
+        return None
+
+    def build(self, inputs: int, tasks: Tasks) -> "RelationModule":
+        from recmtl.model.relation.dbmtl import BayesianNetwork
+
+        return BayesianNetwork(inputs, self.before, self.hidden)
+
+
 class ESCM2(RelationConfig):
     """Conversions are learned over all impressions by a click's propensity (Wang et al., SIGIR 2022)."""
 
@@ -174,6 +223,6 @@ class ESCM2(RelationConfig):
 
 
 Relation = Annotated[
-    Independent | Product | AITM | ClassifierChain | ESCM2,
+    Independent | Product | AITM | ClassifierChain | LabelChain | DBMTL | ESCM2,
     Field(discriminator="kind"), Plugged("recmtl.relations", RelationConfig),
 ]
