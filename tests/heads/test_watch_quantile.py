@@ -14,13 +14,14 @@ from recmtl.heads.duration_groups import KNOTS
 from recmtl.learn.group import ALONE, Group
 from recmtl.learn.losses import task_loss
 from recmtl.learn.optim import build_optimizers
+from recmtl.learn.ranking import ranking_loss
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.step import Objective, make_step, parameters
 from recmtl.learn.tasks import TaskStatistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.schema import Task
-from recmtl.schema.losses import D2Q, LossConfig
+from recmtl.schema.losses import D2Q, LossConfig, Ranking
 from recmtl.seed import seed_everything
 from recmtl.suite.made_up import LAYOUT, make_batch, permute
 from tests.heads.made_up import known_of
@@ -79,6 +80,27 @@ def test_the_loss_is_its_formula(task: Task) -> None:
     slope = 24 * (expit(raw) - q) * expit(raw) * expit(-raw) * batch.weight.numpy()
     expected = np.where(group >= 0, slope, 0.0) / (len(batch) * known.share)
     np.testing.assert_allclose(logit.grad, expected, atol=1e-9)
+
+
+def test_a_ranking_is_in_the_order_of_quantiles_whatever_the_durations() -> None:
+    """Of a long item watched for a small part and a short one watched whole the second is to be first."""
+    batch, group = made()
+    known, watched = statistics_of(TASK, batch), batch.labels["watched"].numpy()
+    raw, together = np.random.default_rng(1).normal(size=len(batch)), np.arange(len(batch)) // 4
+    q = np.zeros(len(batch))
+    for number in (0, 1):
+        own = group == number
+        q[own] = rankdata(watched[own])
+    pairs = [(i, j) for first in range(0, len(batch), 4) for i in range(first, min(first + 4, len(batch)))
+             for j in range(first, min(first + 4, len(batch)))
+             if group[i] >= 0 and group[j] >= 0 and q[i] > q[j]]
+    assert any(watched[i] < watched[j] for i, j in pairs)
+    found = ranking_loss(
+        TASK, torch.from_numpy(raw), replace(batch, together=torch.from_numpy(together)), known,
+        D2Q(groups=2, ranking=Ranking(kind="pairwise")),
+    )
+    expected = np.mean([np.log1p(np.exp(raw[j] - raw[i])) for i, j in pairs])
+    assert found.item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_its_gradient_is_that_of_small_differences() -> None:
