@@ -9,8 +9,9 @@ from scipy.special import expit
 from scipy.stats import rankdata, spearmanr
 
 from recmtl.batch import Batch
+from recmtl.bundle import TOLERANCE
 from recmtl.heads import head_of
-from recmtl.heads.duration_groups import KNOTS
+from recmtl.heads.duration_groups import KNOTS, DurationGroups
 from recmtl.learn.group import ALONE, Group
 from recmtl.learn.losses import task_loss
 from recmtl.learn.optim import build_optimizers
@@ -122,6 +123,19 @@ def test_the_score_is_the_quantile_of_the_row_s_group() -> None:
     for number in (0, 1):
         own = group == number
         np.testing.assert_allclose(found[own], np.quantile(watched[own], expit(raw[own])), atol=1e-6)
+
+
+def test_a_score_is_proved_as_a_part_of_the_longest_time() -> None:
+    """Half of the times are 0, the others 1 to 501: another processor's last bits of z are much of 1."""
+    groups = DurationGroups(slice(0, 2), 2)
+    groups.learn([(np.arange(KNOTS).clip(500) - 500.0, np.zeros((KNOTS, 2), dtype=np.float32))])
+    head, batch = head_of(TASK, LOSS, groups), make_batch(2)
+    batch = replace(batch, dense=torch.zeros_like(batch.dense))
+    z = torch.logit(torch.tensor([0.5005, 0.75], dtype=torch.float64))
+    one, other = (head.score(given, batch).numpy() for given in (z, z + 1e-5))
+    assert one == pytest.approx([0.5, 250.0], abs=1e-3) and abs(other[0] / one[0] - 1) > 1e-3
+    np.testing.assert_allclose(head.steady(one), head.steady(other), rtol=TOLERANCE, atol=TOLERANCE)
+    np.testing.assert_allclose(head.steady(one), one / 500, rtol=1e-12)
 
 
 def test_a_model_without_the_loss_has_the_head_of_the_type() -> None:
