@@ -91,7 +91,7 @@ def test_many_listed_classes_are_named_in_part_and_not_copied_again_for_each(
     found = [value for (value,) in rows(tmp_path / "out", "seen")]
     assert sorted(found, key=str) == [0, 299, 7, None]
     assert copies[0] < 30
-    with pytest.raises(RecmtlError, match="'item 0', 'item 1', .*'item 19' and 280 more, or null"):
+    with pytest.raises(RecmtlError, match=r"'item 0', 'item 1', .*'item 19' and 280 more, or null"):
         ingest(of(tmp_path, ["item 7", "item 300", None, None], classes=classes), tmp_path / "again")
 
 
