@@ -119,7 +119,7 @@ class Bundle:
         for task, scores in self.score(rows).items():
             if task not in expected.column_names or len(expected) != len(scores):
                 raise RecmtlError(f"the golden rows do not fit task {task!r}", where=folder)
-            head = head_of(self.experiment.tasks[task])
+            head = self.model.heads[task]
             was, scores = head.steady(scores_of(expected[task])), head.steady(scores)
             if was.shape != scores.shape or not np.allclose(was, scores, rtol=TOLERANCE, atol=TOLERANCE):
                 row, *_ = np.unravel_index(np.argmax(np.abs(was - scores)), scores.shape)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from recmtl.heads.duration_groups import DurationGroups
 
 Numbers = float | tuple[float, ...]  # one number, or one a column
+NAMED = 20  # values of a label in words: there may be thousands
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Domain:
     def expected(self) -> str:
         """In words, what it is in the log."""
         if self.values:
-            return f"one of {', '.join(map(repr, self.values))}, or null"
+            named = ", ".join(map(repr, self.values[:NAMED]))
+            more = f" and {len(self.values) - NAMED:,} more" if len(self.values) > NAMED else ""
+            return f"one of {named}{more}, or null"
         if self.positive:
             return "a number, 0 or more, or null"
         last = 1 if self.boolean else (self.classes or 1) - 1

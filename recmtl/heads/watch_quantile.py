@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from recmtl.batch import Batch, Layout
 from recmtl.heads.head import Numbers, Start
 from recmtl.heads.watch_time import WatchTime
@@ -36,3 +38,8 @@ class WatchQuantile(WatchTime):
     def score(self, raw: Any, batch: Batch | None = None) -> Any:
         assert self.kept is not None and batch is not None
         return self.kept(batch).time(raw.sigmoid())
+
+    def steady(self, score: np.ndarray) -> np.ndarray:
+        """As a part of the longest time: between two quantiles that lie far apart F⁻¹ is steep."""
+        assert self.kept is not None
+        return score / self.kept.knots.max().item()

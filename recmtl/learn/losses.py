@@ -229,7 +229,7 @@ def task_loss(
     # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
     known = inside & (label == label)
     target = head.target(label, batch)
-    target = torch.where(known, target, UNKNOWN if label.dim() > 1 else 0.0).to(raw.dtype)
+    target = torch.where(known, target, UNKNOWN if label.dim() > 1 else options.outside).to(raw.dtype)
     loss = row_losses(raw, target, statistics, options)
     if loss.dim() > 1:  # by column
         loss = torch.where(known, loss, 0.0).sum(1) / known.sum(1).clamp(min=1)

@@ -17,7 +17,7 @@ from recmtl.errors import RecmtlError
 from recmtl.heads import head_of
 from recmtl.learn.tasks import TaskStatistics, label_space
 from recmtl.schema import Task
-from recmtl.schema.losses import Ranking
+from recmtl.schema.losses import LossConfig
 
 RankingFunction = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -89,11 +89,12 @@ RANKINGS: Mapping[str, RankingFunction] = {"pairwise": pairwise, "listwise": lis
 
 
 def ranking_loss(
-    task: Task, raw: Tensor, batch: Batch, statistics: TaskStatistics, options: Ranking
+    task: Task, raw: Tensor, batch: Batch, statistics: TaskStatistics, options: LossConfig
 ) -> Tensor:
-    """A ranking's term on a batch, without its weight: a scalar, in fp32 (fp64 stays).
+    """The term of a loss with a `ranking` on a batch, without its weight: a scalar, in fp32 (fp64 stays).
 
-    It sees the rows of the task's label space whose weight is not 0; weights count no further. A
+    It sees the rows of the task's label space whose weight is not 0; weights count no further. They are
+    in the order of what their raw outputs are held to: under `d2q` of quantiles, not of times. A
     regression's outputs are in units of the label's standard deviation, as in its loss. In a group of
     processes each has the mean over its own rows, times its part of the batch: they add up to a mean.
     Raises RecmtlError where the batch does not say which rows belong together.
@@ -103,14 +104,15 @@ def ranking_loss(
             "rows are ranked within a user or request, and a batch says nothing of these",
             where="[data]", fix="name the column in `together`",
         )
-    head = head_of(task)
+    assert options.ranking is not None
+    head = head_of(task, options, statistics.kept)
     raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
     inside = (label_space(task, batch.labels) & (batch.weight > 0)).nonzero().squeeze(1)
-    label = head.label(batch.labels)[inside].to(raw.dtype)
+    label = head.target(head.label(batch.labels), batch)[inside].to(raw.dtype)
     _, run, rows = torch.unique_consecutive(
         batch.together[inside], return_inverse=True, return_counts=True
     )
     unit = head.start(statistics.mean, statistics.std).scale  # in which a tower moves it
     assert isinstance(unit, float)  # of one label
-    found = RANKINGS[options.kind](raw[inside] / unit, label, run, rows)
+    found = RANKINGS[options.ranking.kind](raw[inside] / unit, label, run, rows)
     return found * (len(batch) / batch.size)

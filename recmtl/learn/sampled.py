@@ -19,7 +19,7 @@ def sampled_softmax(
     The S = `samples` classes s are drawn anew each step, the same for all rows, class k S·q_k times on
     average: the sum is then, on average, that over all other classes, and the loss that of the softmax as
     S grows; a small S gives less. q is 1 / K, or the mean of that and the class's share of train. Only
-    the rows of these classes have a gradient.
+    the rows of these classes have a gradient. A class below 0 is none: its row's loss means nothing.
 
     References: Bengio and Senécal, IEEE Transactions on Neural Networks 19(4), 2008; Jean et al., ACL
     2015; with a row's own class left as it is, Blanc and Rendle, ICML 2018 (their equation 2).
@@ -27,6 +27,7 @@ def sampled_softmax(
     ends, logs = proposal(statistics, options.proposal, raw.device)
     count, own = min(options.samples, len(ends)), label.long()
     drawn = draw(ends, count)
+    own = torch.where(own < 0, drawn[0], own)
     of_own, of_drawn = torch.split(raw.rows(torch.cat([own, drawn])), [len(own), count])
     at = (raw.hidden * of_own).sum(1, keepdim=True)  # (B, 1)
     expected = logs[drawn] + np.log(count)

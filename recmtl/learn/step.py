@@ -108,9 +108,9 @@ class Objective:
             )
             for name, options in self.options.items()
         }
-        for name, options in self.rankings.items():
+        for name in self.rankings:
             losses[_ranking(name)] = ranking_loss(
-                self.tasks[name], output.raw[name], batch, self.statistics[name], options
+                self.tasks[name], output.raw[name], batch, self.statistics[name], self.options[name]
             )
         return losses
 

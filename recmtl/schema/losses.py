@@ -47,6 +47,7 @@ class LossConfig(Config):
     kind: str
     type: ClassVar[TaskType] = "binary"
     also: ClassVar[tuple[TaskType, ...]] = ()  # further types
+    outside: ClassVar[float] = 0.0  # what it sees for the label of rows that do not count
     weight: float = Field(default=1.0, description="of this task's loss in the sum over tasks")
     ranking: Ranking | None = Field(
         default=None, description="what is added to it: the order of rows within a user or request",
@@ -125,6 +126,7 @@ class SampledSoftmax(LossConfig):
     """The softmax of a row's class and some that are drawn, not of all (Bengio and Senécal 2008)."""
 
     type = "retrieval"
+    outside = -1.0  # none: a class that it sees is read, and so moved by `table_l2`
 
     kind: Literal["sampled_softmax"] = "sampled_softmax"
     samples: int = Field(default=1000, ge=1, description="classes drawn a step; K, where they are fewer")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from sqlglot import exp
 
 from recmtl.data.ingest import ingest
 from recmtl.errors import RecmtlError
@@ -72,6 +73,26 @@ def test_a_label_of_log1p_is_not_negative(tmp_path: Path) -> None:
     with pytest.raises(RecmtlError, match="'seen' is negative in 1 rows") as error:
         ingest(made, tmp_path / "out")
     assert "e.g. -0.5 in row 2" in str(error.value)
+
+
+def test_many_listed_classes_are_named_in_part_and_not_copied_again_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of all cases before for each class takes minutes for a thousand of them."""
+    copies, copy = [0], exp.Expr.copy
+
+    def counted(self: exp.Expr) -> exp.Expr:
+        copies[0] += isinstance(self, exp.Case)
+        return copy(self)
+
+    monkeypatch.setattr(exp.Expr, "copy", counted)
+    classes = [f"item {number}" for number in range(300)]
+    ingest(of(tmp_path, ["item 7", None, "item 299", "item 0"], classes=classes), tmp_path / "out")
+    found = [value for (value,) in rows(tmp_path / "out", "seen")]
+    assert sorted(found, key=str) == [0, 299, 7, None]
+    assert copies[0] < 30
+    with pytest.raises(RecmtlError, match=r"'item 0', 'item 1', .*'item 19' and 280 more, or null"):
+        ingest(of(tmp_path, ["item 7", "item 300", None, None], classes=classes), tmp_path / "again")
 
 
 def test_listed_classes_need_a_column(tmp_path: Path) -> None:

@@ -9,18 +9,20 @@ from scipy.special import expit
 from scipy.stats import rankdata, spearmanr
 
 from recmtl.batch import Batch
+from recmtl.bundle import TOLERANCE
 from recmtl.heads import head_of
-from recmtl.heads.duration_groups import KNOTS
+from recmtl.heads.duration_groups import KNOTS, DurationGroups
 from recmtl.learn.group import ALONE, Group
 from recmtl.learn.losses import task_loss
 from recmtl.learn.optim import build_optimizers
+from recmtl.learn.ranking import ranking_loss
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.step import Objective, make_step, parameters
 from recmtl.learn.tasks import TaskStatistics
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.model.multitask import MultiTask, build_model
 from recmtl.schema import Task
-from recmtl.schema.losses import D2Q, LossConfig
+from recmtl.schema.losses import D2Q, LossConfig, Ranking
 from recmtl.seed import seed_everything
 from recmtl.suite.made_up import LAYOUT, make_batch, permute
 from tests.heads.made_up import known_of
@@ -81,6 +83,27 @@ def test_the_loss_is_its_formula(task: Task) -> None:
     np.testing.assert_allclose(logit.grad, expected, atol=1e-9)
 
 
+def test_a_ranking_is_in_the_order_of_quantiles_whatever_the_durations() -> None:
+    """Of a long item watched for a small part and a short one watched whole the second is to be first."""
+    batch, group = made()
+    known, watched = statistics_of(TASK, batch), batch.labels["watched"].numpy()
+    raw, together = np.random.default_rng(1).normal(size=len(batch)), np.arange(len(batch)) // 4
+    q = np.zeros(len(batch))
+    for number in (0, 1):
+        own = group == number
+        q[own] = rankdata(watched[own])
+    pairs = [(i, j) for first in range(0, len(batch), 4) for i in range(first, min(first + 4, len(batch)))
+             for j in range(first, min(first + 4, len(batch)))
+             if group[i] >= 0 and group[j] >= 0 and q[i] > q[j]]
+    assert any(watched[i] < watched[j] for i, j in pairs)
+    found = ranking_loss(
+        TASK, torch.from_numpy(raw), replace(batch, together=torch.from_numpy(together)), known,
+        D2Q(groups=2, ranking=Ranking(kind="pairwise")),
+    )
+    expected = np.mean([np.log1p(np.exp(raw[j] - raw[i])) for i, j in pairs])
+    assert found.item() == pytest.approx(expected, abs=1e-9)
+
+
 def test_its_gradient_is_that_of_small_differences() -> None:
     batch, _ = made()
     known = statistics_of(TASK, batch)
@@ -100,6 +123,19 @@ def test_the_score_is_the_quantile_of_the_row_s_group() -> None:
     for number in (0, 1):
         own = group == number
         np.testing.assert_allclose(found[own], np.quantile(watched[own], expit(raw[own])), atol=1e-6)
+
+
+def test_a_score_is_proved_as_a_part_of_the_longest_time() -> None:
+    """Half of the times are 0, the others 1 to 501: another processor's last bits of z are much of 1."""
+    groups = DurationGroups(slice(0, 2), 2)
+    groups.learn([(np.arange(KNOTS).clip(500) - 500.0, np.zeros((KNOTS, 2), dtype=np.float32))])
+    head, batch = head_of(TASK, LOSS, groups), make_batch(2)
+    batch = replace(batch, dense=torch.zeros_like(batch.dense))
+    z = torch.logit(torch.tensor([0.5005, 0.75], dtype=torch.float64))
+    one, other = (head.score(given, batch).numpy() for given in (z, z + 1e-5))
+    assert one == pytest.approx([0.5, 250.0], abs=1e-3) and abs(other[0] / one[0] - 1) > 1e-3
+    np.testing.assert_allclose(head.steady(one), head.steady(other), rtol=TOLERANCE, atol=TOLERANCE)
+    np.testing.assert_allclose(head.steady(one), one / 500, rtol=1e-12)
 
 
 def test_a_model_without_the_loss_has_the_head_of_the_type() -> None:

@@ -19,7 +19,7 @@ from recmtl.learn.ranking import RANKINGS, ranking_loss
 from recmtl.learn.step import Objective, make_step, parameters, recordable
 from recmtl.learn.tasks import TaskStatistics, label_space
 from recmtl.schema import Task
-from recmtl.schema.losses import CrossEntropy, Ranking
+from recmtl.schema.losses import CrossEntropy, Ranking, loss_of
 from recmtl.schema.weighting import PCGrad, Uncertainty
 from recmtl.suite.made_up import make_batch, permute
 from tests.learn.test_fit import Made, setup
@@ -67,7 +67,8 @@ def loss(
     kind: Any, raw: np.ndarray | Tensor, batch: Batch, task: Task = CLICK, known: TaskStatistics = KNOWN
 ) -> Tensor:
     raw = raw if isinstance(raw, Tensor) else torch.from_numpy(raw)
-    return ranking_loss(task, raw, batch, known, Ranking(kind=kind))
+    options = loss_of(task, 1.0).model_copy(update={"ranking": Ranking(kind=kind)})
+    return ranking_loss(task, raw, batch, known, options)
 
 
 @each_kind

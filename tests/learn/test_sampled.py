@@ -1,6 +1,7 @@
 """The softmax over drawn classes against numpy on the same draw, and against the whole one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from recmtl.heads import Start
 from recmtl.learn import TrainConfig, resume
 from recmtl.learn.fit import Parts, fit
 from recmtl.learn.group import ALONE
+from recmtl.learn.losses import task_loss
 from recmtl.learn.optim import RowAdagrad, build_optimizers
 from recmtl.learn.resume import Checkpoints
 from recmtl.learn.sampled import draw, proposal, sampled_softmax
@@ -109,6 +111,28 @@ def test_only_rows_that_are_read_have_a_gradient_and_move() -> None:
     RowAdagrad([tower.table], lr=0.1).step()
     moved = (tower.table.detach() != before).any(1).nonzero().flatten().tolist()
     assert set(LABEL.int().tolist()) <= set(moved) <= set(read)
+
+
+def test_rows_that_do_not_count_read_no_class() -> None:
+    """Else class 0 would be read wherever a label is null, and `table_l2` take it for the likeliest."""
+    task = TASKS["retrieval"].model_copy(update={"classes": CLASSES})
+    seed_everything(1)
+    tower = ClassTower(4, (6,), 0.0, Start(CLASSES, factored=True))
+    options, batch = SampledSoftmax(samples=4), batch_of(ROWS)
+    label = torch.tensor([3.0, torch.nan, 29.0, torch.nan, 7.0, 12.0, 7.0, 18.0])
+    batch, view = replace(batch, labels={"rating": label}), torch.randn(ROWS, 4)
+    seed_everything(6)
+    drawn = draw(proposal(KNOWN, options.proposal, CPU)[0], 4).tolist()
+    assert 0 not in drawn
+    seed_everything(6)
+    found = task_loss(task, tower(view), batch, KNOWN, options)
+    found.backward()  # type: ignore[no-untyped-call]
+    assert tower.table.grad is not None
+    assert tower.table.grad._indices()[0].tolist() == sorted({3, 7, 12, 18, 29, *drawn})
+    seed_everything(6)
+    known = ~label.isnan()
+    alone = sampled_softmax(tower(view[known]), label[known], KNOWN, options)
+    assert found.item() == pytest.approx((alone * batch.weight[known]).sum().item() / ROWS, rel=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["frequency", "uniform"])

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from recmtl import pipeline
+from recmtl.bundle import Bundle
+from recmtl.errors import RecmtlError
 from recmtl.scoring import Scorer
 from tests import tiny_shop
 
@@ -176,6 +179,25 @@ def test_watch_time_by_quantiles_is_scored_where_its_outcome_is_not_known(made: 
     assert kept.knots.shape == (5, 1001) and len(np.unique(kept.edges)) == 3
     unknown = scorer.score_frame(rows.assign(price=None))["watch"].to_numpy()
     assert np.isfinite(unknown).all() and (unknown <= float(kept.knots[4, -1])).all()
+
+
+def test_a_bundle_bears_the_last_bits_of_another_processor_and_no_more(
+    made: Path, tmp_path: Path
+) -> None:
+    """Watch times by quantiles that differ by a little of the longest, which is much of a short one."""
+    bundle = Path(shutil.copytree(made / "out/models/separate/seed-1/bundle", tmp_path / "bundle"))
+    table, longest = pq.read_table(bundle / "golden_scores.parquet"), Bundle.load(bundle).model.kept
+    place, was = table.column_names.index("watch"), table["watch"].to_numpy()
+    for part, borne in ((5e-5, True), (1e-3, False)):
+        other = was + part * longest["watch"].knots.max().item()
+        assert not np.allclose(was, other, rtol=1e-4, atol=1e-4)
+        changed = table.set_column(place, "watch", pa.array(other.astype(np.float32)))
+        pq.write_table(changed, bundle / "golden_scores.parquet")
+        if borne:
+            Bundle.load(bundle)
+        else:
+            with pytest.raises(RecmtlError, match="scores its golden rows differently"):
+                Bundle.load(bundle)
 
 
 def test_scores_of_parquet_have_a_column_a_task(made: Path, tmp_path: Path) -> None:

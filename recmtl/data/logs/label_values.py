@@ -87,7 +87,8 @@ def _listed(log: Table, name: str, where: str, domain: Domain) -> Value:
         read, checked = (expression("values", "but_nan", value=value) for value in (read, checked))
     places = exp.Case()
     for place, value in enumerate(domain.values):
-        places = places.when(exp.EQ(this=read.copy(), expression=exp.convert(value)), exp.convert(place))
+        found = exp.EQ(this=read.copy(), expression=exp.convert(value))
+        places = places.when(found, exp.convert(place), copy=False)  # of all cases before, each time
     places = places.when(exp.not_(exp.Is(this=read.copy(), expression=exp.null())), exp.convert(-1))
     among = exp.In(this=checked, expressions=[exp.convert(value) for value in domain.values])
     check = Check(exp.not_(exp.paren(among)), "is no class", domain.expected)
