@@ -12,11 +12,13 @@ from recmtl.errors import RecmtlError, nearest
 from recmtl.folder import digest
 from recmtl.heads import head_of
 from recmtl.learn import TrainConfig
+from recmtl.learn.metrics import averaged
 from recmtl.model import EmbeddingConfig, ModelConfig
 from recmtl.plugins import classes_of
 from recmtl.schema import Problem
 from recmtl.schema.features import embedding_widths, is_list
 from recmtl.schema.losses import LossConfig
+from recmtl.schema.metrics import AVERAGED, MEANS
 
 
 class Experiment(Problem):
@@ -115,14 +117,31 @@ class Experiment(Problem):
     @model_validator(mode="after")
     def _monitor_is_reported(self) -> "Experiment":
         metric, task = self.train.monitored
+        if task in MEANS:
+            return self._mean_is_reported(metric)
         if task not in self.tasks:
-            raise ValueError(f"train.monitor: no task {task!r}; {nearest(task, self.tasks)}")
+            raise ValueError(f"train.monitor: no task {task!r}; {nearest(task, [*self.tasks, *MEANS])}")
         if metric not in self.train.measuring(self.tasks[task]):
             raise ValueError(f"train.monitor: {metric!r} does not measure a {self.tasks[task].type} task")
         if metric in head_of(self.tasks[task]).within and not self.data.together:
             raise ValueError(
                 f"train.monitor: {metric} is within users or requests: name their column in data.together"
             )
+        return self._models_report(task)
+
+    def _mean_is_reported(self, metric: str) -> "Experiment":
+        means = averaged(self.tasks)
+        if metric not in means:
+            raise ValueError(
+                f"train.monitor: {metric!r} has no mean over these tasks; found one of "
+                f"{', '.join(means) or 'nothing'}. There is one of {', '.join(AVERAGED)} where two tasks "
+                "or more are judged by it, and of accuracy where they have it"
+            )
+        for task in means[metric]:
+            self._models_report(task)
+        return self
+
+    def _models_report(self, task: str) -> "Experiment":
         for name, model in self.models.items():
             if task not in model.reports(self.tasks):
                 raise ValueError(

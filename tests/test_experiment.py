@@ -252,6 +252,13 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ),
     ({"train__monitor": "auc_valid/ctcv"}, "no task 'ctcv'; did you mean 'ctcvr'?"),
     ({"train__monitor": "auc_valid/value"}, "does not measure a regression task"),
+    ({"train__monitor": "auc_valid/tasks.mean"}, "no task 'tasks.mean'; did you mean 'tasks.macro'?"),
+    ({"train__monitor": "logloss_valid/tasks.macro"},
+     "train.monitor: 'logloss' has no mean over these tasks; found one of auc. There is one of "),
+    ({"train__monitor": "auc_valid/tasks.weighted", "tasks": {"ctr": {"label": "click"}},
+      "models__mmoe__loss": {"ctr": 1.0}}, "'auc' has no mean over these tasks; found one of nothing"),
+    ({"train__monitor": "auc_valid/tasks.macro", "models__mmoe__loss": {"ctr": 1.0}},
+     "models.mmoe: it neither trains nor derives 'cvr', which train.monitor reads"),
     ({"train__monitor": "rmse_valid/value"}, "neither trains nor derives 'value'"),
     ({"train__monitor": "rmse_valid/ctr"}, "does not measure a binary task"),
     ({"train__monitor": "pcoc_valid/ctr"}, "neither high nor low"),
@@ -355,6 +362,13 @@ def test_a_ranking_and_its_column_are_in_the_digest_where_they_are_named_alone()
     for dropped in ({"models__mmoe__loss": {"ctr": 1.0, "ctcvr": RANKED}}, {"data__together": "t"}):
         edits = {"data__together": "user", "models__mmoe__loss": {"ctr": LISTED, "ctcvr": RANKED}}
         assert Experiment.parse(edited(**{**edits, **dropped}), Path()).digest != written.digest
+
+
+@pytest.mark.parametrize("mean", ["tasks.macro", "tasks.weighted"])
+def test_a_mean_that_every_model_reports_can_be_monitored(mean: str) -> None:
+    """cvr is derived, ctr and ctcvr are trained; a regression has no part in it."""
+    found = Experiment.parse(edited(train__monitor=f"auc_valid/{mean}"), root=Path()).train
+    assert found.monitored == ("auc", mean) and found.higher_is_better
 
 
 def test_what_each_model_reports_is_told_apart() -> None:

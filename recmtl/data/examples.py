@@ -21,6 +21,7 @@ from recmtl.folder import read_manifest
 from recmtl.schema import Feature, Split
 
 PARTS, PART = ("train", "valid", "test"), "_part"
+DAY = "dt"  # what a row's day is called in SQL
 _FEATURE: TypeAdapter[Feature] = TypeAdapter(Feature)
 
 
@@ -107,7 +108,7 @@ class Examples:
         return self._query("select_parts", nodes, [PART, *self._known(columns)], days)
 
     def _known(self, columns: Iterable[str]) -> list[str]:
-        names, known = list(columns), [*self.columns, *(["dt"] if self.dated else [])]
+        names, known = list(columns), [*self.columns, *([DAY] if self.dated else [])]
         for name in names:
             if name not in known:
                 raise RecmtlError(
@@ -133,7 +134,7 @@ class Examples:
 
     def rated(self, columns: Iterable[str]) -> bool:
         """Whether any of the columns is joined from rates."""
-        return any(name not in self.manifest["columns"] and name not in ("dt", PART) for name in columns)
+        return any(name not in self.manifest["columns"] and name not in (DAY, PART) for name in columns)
 
     def _rows(
         self, file: str, nodes: Mapping[str, exp.Expr], names: Sequence[str],

@@ -22,7 +22,7 @@ from recmtl.progress import SILENT, Progress
 from recmtl.schema import HashSplit, Problem
 
 FORMAT = 4  # raised when the same configuration and files would give other examples
-_NOT_THEIRS = {"split", "engine", "memory_limit", "spill", "as_of"}  # no part of what examples are
+_NOT_THEIRS = {"split", "half_life", "engine", "memory_limit", "spill", "as_of"}  # no part of examples
 _log = logging.getLogger("recmtl")
 
 

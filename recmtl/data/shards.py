@@ -142,6 +142,7 @@ def shards_key(problem: Problem, examples: str, encoder: str, seed: int) -> str:
         data.group, data.impressions.id, problem.labels,
         {name: task.model_dump() for name, task in problem.tasks.items()},
         *filter(None, [data.together]),
+        *([{"half_life": data.half_life_days}] if data.half_life else []),
     ])
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recmtl.data import native
-from recmtl.data.examples import PART, PARTS, Examples
+from recmtl.data.examples import DAY, PART, PARTS, Examples
 from recmtl.data.split import CUT, hashes, limits_of, parts_of_files, threshold
 from recmtl.errors import RecmtlError
 from recmtl.schema import FilesSplit, HashSplit, Split, TimeSplit
@@ -25,7 +25,8 @@ _IDS = ("BIGINT", "INTEGER", "VARCHAR")  # whose text is the same for everyone
 
 def needs_no_sql(examples: Examples, split: Split, columns: Sequence[str]) -> bool:
     """Whether `read` gives these columns, and the part of each row."""
-    if not set(columns) <= set(examples.manifest["columns"]):  # others are joined, or told by folders
+    told = [DAY] if examples.dated else []
+    if not set(columns) <= {*examples.manifest["columns"], *told}:  # others are joined
         return False
     if isinstance(split, TimeSplit) and not examples.dated:
         return False
@@ -40,18 +41,21 @@ def read(
 ) -> Iterator[tuple[date | None, pa.Table]]:
     """The rows of all parts in the order day, file, row, at most `rows` a table, and those of none.
 
-    Each table is of one day. Its `columns` come with `_part`, null for rows of none; days that hold no
-    other rows are passed over. Raises RecmtlError where a file cannot be read.
+    Each table is of one day, which is a column `dt` where `columns` name it. They come with `_part`, null
+    for rows of none; days that hold no other rows are passed over. Raises RecmtlError where a file cannot
+    be read.
     """
     parts = Parts(split, [source["path"] for source in examples.manifest["sources"]],
                   examples.manifest["zone"])
-    names = list(dict.fromkeys([*columns, *parts.columns]))
+    names = [name for name in dict.fromkeys([*columns, *parts.columns]) if name != DAY]
     days = [day for day in examples.days if parts.may_hold(day)] if examples.dated else [None]
     for day in days:
         for file in examples.files(None if day is None else [day]):
             for table in _tables(file, names, rows):
                 codes = parts.codes(table, day)
                 part = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes == NONE), list(PARTS))
+                if DAY in columns:
+                    table = table.append_column(DAY, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
                 yield day, table.select(columns).append_column(PART, part)
 
 

@@ -5,7 +5,7 @@ is added to the uncertainty of its mean. With one seed that spread is unknown an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ import numpy as np
 from recmtl.errors import RecmtlError
 from recmtl.evaluate.significance import Bootstrap, Estimate, estimate, paired_bootstrap
 from recmtl.heads import head_of
-from recmtl.learn.metrics import Part, task_metrics
+from recmtl.learn.metrics import Part, averaged, task_metrics
 from recmtl.learn.tasks import label_space
 from recmtl.schema import Task
-from recmtl.schema.metrics import COUNTS, METRICS, MetricConfig, is_higher_better
+from recmtl.schema.metrics import COUNTS, MEANS, METRICS, MetricConfig, is_higher_better
 
 Row = dict[str, Any]  # a line of a table: column → number, word or None
 
@@ -54,12 +54,22 @@ class Comparison:
     `METRIC_high` of the task's headline metric (that of its head), and `difference`,
     `difference_low`, `difference_high` to the best model and `verdict`: these four are the model's,
     over its seeds. A line of `runs` has `seed`; one of `models` has `seeds` and `METRIC_std` over
-    them (None for one seed).
+    them (None for one seed). `means` has a line a run and mean over tasks, in the place of a task: its
+    metrics and `seed`, where the run scores every task that the mean is over.
     """
 
     part: Part
-    runs: list[Row]
-    models: list[Row]
+    runs: list[Row] = field(default_factory=list)
+    models: list[Row] = field(default_factory=list)
+    means: list[Row] = field(default_factory=list)
+
+    def values(self, metric: str, task: str) -> dict[str, list[Row]]:
+        """Model → the lines of its runs, of a task or a mean, that define the metric."""
+        found: dict[str, list[Row]] = {}
+        for line in self.means if task in MEANS else self.runs:
+            if line["task"] == task and line.get(metric) is not None:
+                found.setdefault(line["model"], []).append(line)
+        return found
 
 
 def headline_of(line: Mapping[str, Any]) -> str | None:
@@ -80,7 +90,7 @@ def compare(
 
     Raises RecmtlError on a NaN score.
     """
-    comparison = Comparison(part, [], [])
+    comparison = Comparison(part)
     measured = [task_metrics(tasks, rows.labels, run.scores, part, own, rows.together) for run in runs]
     metrics = (*METRICS, *COUNTS, *(metric.kind for metric in own))
     for name, task in tasks.items():
@@ -94,6 +104,8 @@ def compare(
             models = _judge(lines, boots, headline, metrics)
             comparison.runs.extend(lines)
             comparison.models.extend(models)
+    for run, found in zip(runs, measured, strict=True):
+        comparison.means.extend(_means_of(run, found, part, list(averaged(tasks))))
     return comparison
 
 
@@ -108,15 +120,17 @@ def champion(
     column, _, task = monitor.partition(f"_{comparison.part}/")
     sign = 1.0 if is_higher_better(column, own) else -1.0
 
-    def first(lines: list[Row]) -> Row:
-        able = [line for line in lines if line["task"] == task and line.get(column) is not None]
-        if not able:
-            raise RecmtlError(f"no run has {monitor}", where="train.monitor",
-                              expected="rows that define it, and a model with the task")
-        return max(able, key=lambda line: sign * line[column])
+    runs = comparison.values(column, task)
+    if not runs:
+        raise RecmtlError(f"no run has {monitor}", where="train.monitor",
+                          expected="rows that define it, and a model with the task")
+    model = max(runs, key=lambda name: sign * mean_of(column, runs[name]))
+    return model, max(runs[model], key=lambda line: sign * line[column])["seed"]
 
-    model = first(comparison.models)["model"]
-    return model, first([line for line in comparison.runs if line["model"] == model])["seed"]
+
+def mean_of(metric: str, lines: Sequence[Row]) -> float:
+    """The mean over a model's seeds."""
+    return float(np.mean([line[metric] for line in lines]))
 
 
 def _line(
@@ -125,6 +139,18 @@ def _line(
     metrics = {m: measured.get(f"{m}_{part}/{task}") for m in names}
     kind = run.kinds.get(task, "trained")
     return {"task": task, "model": run.model, "seed": run.seed, "kind": kind, **metrics}
+
+
+def _means_of(
+    run: RunScores, measured: Mapping[str, float], part: Part, names: Sequence[str]
+) -> list[Row]:
+    """A line a mean over tasks, where there is one."""
+    lines = []
+    for mean in MEANS:
+        found = {m: measured[key] for m in names if (key := f"{m}_{part}/{mean}") in measured}
+        if found:
+            lines.append({"task": mean, "model": run.model, "seed": run.seed, **found})
+    return lines
 
 
 def _bootstrap(task: Task, rows: Rows, scores: Sequence[np.ndarray], replicates: int) -> Bootstrap:

@@ -21,7 +21,10 @@ def write_report(folder: Path, sweep: Sweep) -> dict[str, Any]:
 
 
 def report_content(sweep: Sweep) -> dict[str, Any]:
-    """`runs` and `models` are the per-task tables with a column `part`; undefined metrics are null."""
+    """`runs` and `models` are the per-task tables with a column `part`; undefined metrics are null.
+
+    `means` are those over tasks, of each run.
+    """
     winner = sweep.champion
     comparisons = {part: scores.comparison for part, scores in sweep.parts.items()}
     return {
@@ -30,6 +33,7 @@ def report_content(sweep: Sweep) -> dict[str, Any]:
         "champion": winner and {"model": winner[0], "seed": winner[1]},
         "runs": [{"part": p, **line} for p, c in comparisons.items() for line in c.runs],
         "models": [{"part": p, **line} for p, c in comparisons.items() for line in c.models],
+        "means": [{"part": p, **line} for p, c in comparisons.items() for line in c.means],
         "epochs": [
             {"model": h.model, "seed": h.seed, "epoch": i, **metrics}
             for h in sweep.histories for i, metrics in enumerate(h.epochs, start=1)

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from recmtl.evaluate.comparison import BEST, TIED, WORSE, Row
+from recmtl.evaluate.comparison import BEST, TIED, WORSE, Row, mean_of
 from recmtl.evaluate.gates import gate_heat_map, gate_table
 from recmtl.evaluate.sweep import RunHistory, Sweep
 from recmtl.heads import head_of
-from recmtl.learn.metrics import Part
+from recmtl.learn.metrics import Part, averaged
 from recmtl.page import Cell, Page, Tone, intervals, lines
 from recmtl.schema import Task
-from recmtl.schema.metrics import METRICS, shown
+from recmtl.schema.metrics import MACRO, MEANS, METRICS, shown
 
 TONES: Mapping[str, Tone] = {BEST: "good", TIED: "even", WORSE: "bad"}
 PARTS = {"valid": "Validation (chooses the champion)", "test": "Test (only reports)"}
@@ -37,13 +37,10 @@ def _lead(sweep: Sweep) -> str:
         return size
     model, seed = sweep.champion
     metric, _, task = sweep.monitor.partition("_valid/")
-    value = next(
-        line[metric] for line in sweep.parts["valid"].comparison.models
-        if (line["task"], line["model"]) == (task, model)
-    )
+    value = mean_of(metric, sweep.parts["valid"].comparison.values(metric, task)[model])
     return (
         f"Champion: {model} (seed {seed}), {shown(metric)} {value:.4f} "
-        f"for {task} on validation. {size}"
+        f"for {MEANS.get(task, task)} on validation. {size}"
     )
 
 
@@ -67,6 +64,12 @@ def _glance(page: Page, sweep: Sweep) -> None:
             found = _find(sweep, part, name)
             for model, row in cells.items():
                 row.append(_glance_cell(found.get(model), metric))
+    for metric in averaged(sweep.tasks):
+        for part, scores in sweep.parts.items():
+            if runs := scores.comparison.values(metric, MACRO):
+                columns.append(f"mean {shown(metric)}, {part}")
+                for model, row in cells.items():
+                    row.append(Cell(f"{mean_of(metric, runs[model]):.4f}") if model in runs else None)
     page.table(columns, list(cells.values()))
     page.note("Green: best on that task. Yellow: not distinguishable from the best, as the 95 % "
               "interval of the difference holds zero. Dash: the model neither trains nor derives it.")

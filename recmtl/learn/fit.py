@@ -147,8 +147,8 @@ def _epoch(
 def _monitored(metrics: Mapping[str, float], config: TrainConfig) -> float:
     if config.monitor not in metrics:
         raise RecmtlError(
-            f"valid has no {config.monitor}: its label is constant there", where="train.monitor",
-            fix="choose a larger valid part, or another metric",
+            f"valid has no {config.monitor}: a label that it reads is constant there",
+            where="train.monitor", fix="choose a larger valid part, or another metric",
         )
     value = metrics[config.monitor]
     return value if config.higher_is_better else -value

@@ -9,7 +9,7 @@ from recmtl.errors import RecmtlError, nearest
 from recmtl.heads import head_of
 from recmtl.learn.tasks import label_space
 from recmtl.schema import Task
-from recmtl.schema.metrics import MetricConfig
+from recmtl.schema.metrics import AVERAGED, BY_ROWS, MACRO, MetricConfig
 
 Part = Literal["valid", "test"]
 
@@ -22,7 +22,9 @@ def task_metrics(
     own: Sequence[MetricConfig] = (),
     together: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """The metrics of every scored task, named like `auc_valid/ctcvr`; `own` are those of plug-ins.
+    """The metrics of every scored task, named like `auc_valid/ctcvr`, and their means over tasks.
+
+    `own` are those of plug-ins.
 
     `labels` maps a label to (N,) float32 with NaN for null, `scores` a task to (N,) or (N, C). Those of
     the order within users or requests need `together`, the number of each row's (N,). Raises RecmtlError
@@ -41,7 +43,33 @@ def task_metrics(
             measured |= head.measure_within(label[space], score[space], together[space])
         measured |= _measured(own, task, label[space], score[space])
         metrics |= {f"{metric}_{part}/{name}": value for metric, value in measured.items()}
-    return metrics
+    return metrics | _means(tasks, metrics, part)
+
+
+def averaged(tasks: Mapping[str, Task]) -> dict[str, list[str]]:
+    """Metric → the tasks that its means are over, two or more: those judged by it, or with accuracy."""
+    found: dict[str, list[str]] = {}
+    for name, task in tasks.items():
+        head = head_of(task)
+        for metric in dict.fromkeys((head.headline, "accuracy")):
+            if metric in AVERAGED and metric in head.metrics:
+                found.setdefault(metric, []).append(name)
+    return {metric: names for metric, names in found.items() if len(names) > 1}
+
+
+def _means(tasks: Mapping[str, Task], metrics: Mapping[str, float], part: Part) -> dict[str, float]:
+    """`auc_valid/tasks.macro`, all tasks alike, and `auc_valid/tasks.weighted`, by their rows.
+
+    Where one of the tasks lacks the metric there is none, so that means are always over the same tasks.
+    """
+    found: dict[str, float] = {}
+    for metric, names in averaged(tasks).items():
+        values = [metrics[own] for name in names if (own := f"{metric}_{part}/{name}") in metrics]
+        if len(values) == len(names):
+            rows = [metrics[f"rows_{part}/{name}"] for name in names]
+            found[f"{metric}_{part}/{MACRO}"] = float(np.mean(values))
+            found[f"{metric}_{part}/{BY_ROWS}"] = float(np.average(values, weights=rows))
+    return found
 
 
 def _measured(

@@ -84,7 +84,7 @@ class TrainConfig(Config):
 
     @property
     def monitored(self) -> tuple[str, str]:
-        """The monitored metric's name and task."""
+        """The monitored metric's name and its task, or which mean over tasks it is."""
         metric, _, task = self.monitor.partition("_valid/")
         return metric, task
 

@@ -86,7 +86,7 @@ def _statistics(
     if weighed == 0.0:
         raise RecmtlError(
             "nothing to learn: every row of its label space has weight 0", where=f"task {name}",
-            fix="check the column that [data] weight names",
+            fix="check the column that [data] weight names, and half_life",
         )
     return found
 

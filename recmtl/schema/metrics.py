@@ -42,6 +42,9 @@ METRICS: Mapping[str, BuiltIn] = {  # one name means one thing for all types of 
 }
 MONITORED = tuple(name for name, metric in METRICS.items() if metric.lower is not None)
 COUNTS = ("rows", "positives", "base_rate")
+AVERAGED = ("auc", "logloss", "nrmse", "accuracy")  # over tasks, too: no label's unit is in them
+MACRO, BY_ROWS = "tasks.macro", "tasks.weighted"  # stand where a task does, whose name has no dot
+MEANS: Mapping[str, str] = {MACRO: "the mean over tasks", BY_ROWS: "the mean over tasks by their rows"}
 
 
 class MetricConfig(Config, ABC):

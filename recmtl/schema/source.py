@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from recmtl.schema.config import Config
 from recmtl.schema.events import Event, check_events
-from recmtl.schema.times import checked_zone, written
+from recmtl.schema.times import checked_zone, duration, written
 
 
 class Impressions(Config):
@@ -153,6 +153,10 @@ class Data(Config):
     outcomes: tuple[str, ...] = Field(default=(), description="columns or patterns never features")
     joins: tuple[Join, ...] = ()
     weight: str | None = Field(default=None, description="column of row weights in the loss")
+    half_life: str | None = Field(
+        default=None, description='age at which a train row counts half, e.g. "7 days"',
+        exclude_if=lambda value: value is None,  # files that do not name it keep their digest
+    )
     group: str | None = Field(default=None, description="column whose rows are resampled together")
     together: str | None = Field(
         default=None, description="column, of a user or a request, whose rows a batch holds together",
@@ -171,6 +175,13 @@ class Data(Config):
         if isinstance(value, dict):
             form = HashSplit if "hash" in value else FilesSplit if "files" in value else TimeSplit
             return form.model_validate(value)
+        return value
+
+    @field_validator("half_life", mode="before")
+    @classmethod
+    def _is_duration(cls, value: object) -> object:
+        if value is not None:
+            duration(value)
         return value
 
     @field_validator("as_of", mode="before")
@@ -208,3 +219,17 @@ class Data(Config):
             if not self.split.by_day and not self.impressions.time:
                 raise ValueError("split by timestamp needs impressions.time")
         return self
+
+    @model_validator(mode="after")
+    def _ages_count_from_a_day(self) -> "Data":
+        if self.half_life and not isinstance(self.split, TimeSplit):
+            raise ValueError(
+                "half_life: a row's age is counted back from the first day of valid, which this split "
+                'does not name: split by day or time, e.g. { valid = "2022-05-03", test = "2022-05-04" }'
+            )
+        return self
+
+    @property
+    def half_life_days(self) -> float | None:
+        """In days, as `half_life` says it."""
+        return duration(self.half_life) / 86400 if self.half_life else None

@@ -14,7 +14,7 @@ from recmtl.folder import digest, read_manifest
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.gates import GateSummary
 from recmtl.run import DRAWING, Run
-from recmtl.schema.metrics import METRICS
+from recmtl.schema.metrics import MEANS, METRICS
 from recmtl.tracking.client import TrackedRun, Tracker
 from recmtl.tracking.notes import NOTE, run_note
 from recmtl.tracking.registry import Version, log_model, promote, register
@@ -70,10 +70,13 @@ def log_evaluation(
     report = json.loads((folder / "report.json").read_text())
     pages = {}
     for run in runs:
-        lines = [r for r in report["runs"] if (r["model"], r["seed"]) == (run.model, run.seed)]
+        lines, means = (
+            [r for r in report.get(table, ()) if (r["model"], r["seed"]) == (run.model, run.seed)]
+            for table in ("runs", "means")
+        )
         with start(tracker, run, data) as tracked:
             own = [metric.kind for metric in run.experiment.train.metrics]
-            tracked.metrics(_final_metrics(lines, own), _kept_epoch(run))
+            tracked.metrics(_final_metrics([*lines, *means], own), _kept_epoch(run))
             tracked.table(by_task(lines), "per_task.json")
             tracked.tags({NOTE: run_note(report, lines)})
             tracked.artifact(folder / "report.html", "report")
@@ -99,12 +102,13 @@ def promote_run(tracker: Tracker, run: Run, data: str) -> Version:
 
 
 def _final_metrics(lines: list[dict[str, Any]], own: Sequence[str]) -> dict[str, float]:
-    """Of the kept weights: all on test; on valid the headline, as its curve ends at another epoch."""
+    """Of the kept weights: all on test; on valid headlines and means, whose curves end elsewhere."""
     found: dict[str, float] = {}
     for line in lines:
         form, wanted = "{}_test/{}", [*METRICS, *own]
         if line["part"] == "valid":
-            form, wanted = "kept_{}/{}", [m for m in [headline_of(line)] if m]
+            form = "kept_{}/{}"
+            wanted = wanted if line["task"] in MEANS else [m for m in [headline_of(line)] if m]
         found |= {
             form.format(metric, line["task"]): float(f"{line[metric]:.6g}")
             for metric in wanted if line.get(metric) is not None

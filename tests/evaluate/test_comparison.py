@@ -111,6 +111,30 @@ def test_champion_has_the_best_mean_and_then_the_best_seed() -> None:
     assert champion(found, "logloss_valid/ctr")[0] == min(losses, key=lambda m: losses[m])
 
 
+def test_a_champion_by_a_mean_over_tasks_scores_all_of_them() -> None:
+    rows = made()
+    clicks, buys = (run("", 1, rows, lift).scores["ctr"] for lift in (1.5, 0.3))
+    given = {"one": (clicks, None), "click": (clicks, 1 - buys), "even": (buys, buys)}
+    runs = [
+        RunScores(model, seed, {}, {"ctr": a} if b is None else {"ctr": a, "cvr": b})
+        for model, (a, b) in given.items() for seed in (1, 2)
+    ]
+    found = compare(TASKS, rows, runs, "valid")
+    by_task = {(line["model"], line["task"]): line for line in found.models}
+    lines = {(line["model"], line["seed"], line["task"]): line["auc"] for line in found.means}
+    assert {model for model, _, _ in lines} == {"click", "even"}
+    pair = [by_task["click", task] for task in ("ctr", "cvr")]
+    assert lines["click", 2, "tasks.macro"] == pytest.approx(np.mean([line["auc"] for line in pair]))
+    assert lines["click", 2, "tasks.weighted"] == pytest.approx(
+        np.average([line["auc"] for line in pair], weights=[line["rows"] for line in pair])
+    )
+    macro = {model: lines[model, 1, "tasks.macro"] for model in ("click", "even")}
+    assert champion(found, "auc_valid/tasks.macro") == (max(macro, key=lambda m: macro[m]), 1)
+    assert champion(found, "auc_valid/ctr") == ("one", 1)
+    with pytest.raises(RecmtlError, match=r"no run has auc_valid/tasks\.macro"):
+        champion(compare(TASKS, rows, runs[:2], "valid"), "auc_valid/tasks.macro")
+
+
 def test_no_champion_without_the_metric() -> None:
     rows = made()
     with pytest.raises(RecmtlError, match="auc_valid/cvr"):

@@ -70,6 +70,30 @@ def test_json_holds_runs_champion_and_warnings(folder: Path) -> None:
     assert {c["task"] for c in found["calibration"]} == {"ctr", "cvr"}
 
 
+def test_means_over_tasks_are_in_the_glance_and_of_models_that_report_all(folder: Path) -> None:
+    """On test no row is bought, so that there is no AUC of cvr and no mean."""
+    report = json.loads((folder / "report.json").read_text())
+    lines = {(line["part"], line["task"]): line for line in report["means"]}
+    assert {line["model"] for line in report["means"]} == {"<mmoe>"}
+    assert lines.keys() == {("valid", "tasks.macro"), ("valid", "tasks.weighted")}
+    own = {r["task"]: r for r in report["runs"] if (r["part"], r["model"]) == ("valid", "<mmoe>")}
+    mean = lines["valid", "tasks.macro"]["auc"]
+    assert mean == pytest.approx((own["ctr"]["auc"] + own["cvr"]["auc"]) / 2)
+    page = (folder / "report.html").read_text()
+    assert "mean AUC, valid" in page and "mean AUC, test" not in page
+    glance = page.split("At a glance")[1].split("</table>")[0]
+    assert f"{mean:.4f}" in glance
+
+
+def test_a_champion_by_a_mean_is_named_so(tmp_path: Path) -> None:
+    sweep = Sweep("kuairand", TASKS, "auc_valid/tasks.macro", {"valid": scored(1, "valid")})
+    found = write_report(tmp_path, sweep)
+    assert found["champion"] == {"model": "<mmoe>", "seed": 1}
+    value = next(line["auc"] for line in found["means"] if line["task"] == "tasks.macro")
+    page = (tmp_path / "report.html").read_text()
+    assert f"AUC {value:.4f} for the mean over tasks on validation" in page
+
+
 def test_page_names_the_champion_and_escapes_names(folder: Path) -> None:
     page = (folder / "report.html").read_text()
     assert "Champion: &lt;mmoe&gt; (seed 1), AUC 0." in page

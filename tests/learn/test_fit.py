@@ -111,6 +111,15 @@ def test_the_best_epoch_s_weights_are_restored(tmp_path: Path) -> None:
     assert again["auc_valid/ctcvr"] == best.metrics["auc_valid/ctcvr"]
 
 
+def test_a_mean_over_tasks_picks_the_epoch(tmp_path: Path) -> None:
+    epochs, _, _ = run(
+        tmp_path, {"ctr": 1.0, "ctcvr": 1.0}, learning_rate=0.2, epochs=4, monitor="auc_valid/tasks.macro"
+    )
+    means = [np.mean([e.metrics[f"auc_valid/{t}"] for t in ("ctr", "cvr", "ctcvr")]) for e in epochs]
+    assert [e.metrics["auc_valid/tasks.macro"] for e in epochs] == pytest.approx(means)
+    assert [e.best for e in epochs] == [m > max([*means[:i], 0]) for i, m in enumerate(means)]
+
+
 def test_it_stops_when_the_monitor_no_longer_rises(tmp_path: Path) -> None:
     epochs, _, _ = run(
         tmp_path, {"ctr": 1.0, "ctcvr": 1.0}, patience=1, learning_rate=1e-12,

@@ -11,7 +11,7 @@ from recmtl.errors import RecmtlError
 from recmtl.heads.binary import binary_metrics
 from recmtl.heads.measures import auc
 from recmtl.heads.regression import regression_metrics
-from recmtl.learn.metrics import task_metrics
+from recmtl.learn.metrics import averaged, task_metrics
 from recmtl.learn.tasks import label_space
 from recmtl.schema import Task
 
@@ -99,6 +99,61 @@ def test_task_metrics_are_measured_in_their_label_space() -> None:
     assert found["rows_valid/cvr"] == 3
     assert found["rmse_valid/spend"] == 2
     assert not any("ctr" in name for name in found)
+
+
+EIGHT = {
+    "age": Task(label="age", type="multiclass", classes=3),
+    "city": Task(label="city", type="multiclass", classes=2),
+    "stars": Task(label="stars", type="ordinal", classes=3),
+    "ctr": Task(label="click"),
+    "spend": Task(label="price", type="regression"),
+    "tip": Task(label="price", type="regression"),
+}
+
+
+def heads() -> dict[str, np.ndarray]:
+    """Four rows; the label of `city` is known of two."""
+    return {
+        "age": np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.6, 0.3, 0.1]]),
+        "city": np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5], [0.5, 0.5]]),
+        "stars": np.array([[0.8, 0.1, 0.1]] * 4),
+        "ctr": floats(0.1, 0.2, 0.3, 0.4), "spend": floats(1, 1, 1, 1), "tip": floats(1, 1, 1, 1),
+    }
+
+
+HEADS_LABELS = {
+    "age": floats(0, 1, 2, 1), "city": floats(0, 0, NULL, NULL), "stars": floats(0, 0, 0, 1),
+    "click": floats(0, 1, 0, 1), "price": floats(1, 2, 3, 4),
+}
+
+
+def test_means_over_tasks_by_hand() -> None:
+    found = task_metrics(EIGHT, HEADS_LABELS, heads(), "valid")
+    # right: age 3 of 4, city 1 of 2, stars 3 of 4
+    assert found["accuracy_valid/tasks.macro"] == pytest.approx((0.75 + 0.5 + 0.75) / 3)
+    assert found["accuracy_valid/tasks.weighted"] == pytest.approx(7 / 10)
+    age, city = -np.log([0.5, 0.8, 0.6, 0.3]), -np.log([0.9, 0.4])
+    assert found["logloss_valid/tasks.macro"] == pytest.approx((age.mean() + city.mean()) / 2)
+    assert found["logloss_valid/tasks.weighted"] == pytest.approx((age.sum() + city.sum()) / 6)
+    means = {name for name in found if "/tasks." in name}
+    assert len(means) == 4, "one task has an auc, errors of several have units"
+    assert averaged(EIGHT) == {"logloss": ["age", "city"], "accuracy": ["age", "city", "stars"]}
+
+
+def test_means_are_over_all_of_their_tasks_or_there_is_none() -> None:
+    scores = heads()
+    del scores["stars"]
+    found = task_metrics(EIGHT, HEADS_LABELS, scores, "test")
+    means = {f"logloss_test/{mean}" for mean in ("tasks.macro", "tasks.weighted")}
+    assert {name for name in found if "/tasks." in name} == means
+    both = {"ctr": Task(label="click"), "like": Task(label="liked")}
+    labels = {"click": floats(0, 1, 0), "liked": floats(0, 0, 0)}
+    scores = dict.fromkeys(both, floats(0.1, 0.2, 0.3))
+    assert not any("/tasks." in name for name in task_metrics(both, labels, scores, "test"))
+    labels["liked"] = floats(1, 0, NULL)
+    found = task_metrics(both, labels, scores, "test")  # AUC ½ of three rows and 0 of two
+    assert found["auc_test/tasks.macro"] == 0.25
+    assert found["auc_test/tasks.weighted"] == pytest.approx(0.3)
 
 
 def test_a_score_that_is_nan_names_task_and_row() -> None:

@@ -17,6 +17,7 @@ from recmtl import pipeline
 from recmtl.bundle import Bundle
 from recmtl.errors import RecmtlError
 from recmtl.scoring import Scorer
+from recmtl.tracking.store import connect
 from tests import tiny_shop
 
 CONFIG = """
@@ -144,6 +145,26 @@ def test_each_task_is_judged_by_its_headline_with_an_interval(report: dict) -> N
     best = min((m for m in report["models"] if (m["task"], m["part"]) == ("stars", "valid")),
                key=lambda line: line["mae"])
     assert report["champion"] == {"model": best["model"], "seed": 1}
+
+
+def test_means_over_tasks_of_a_metric_stand_beside_theirs_in_mlflow(made: Path, report: dict) -> None:
+    client = connect(f"sqlite:///{made / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("types")
+    assert experiment is not None
+    runs = {run.data.tags["recmtl.model"]: run.data.metrics
+            for run in client.search_runs([experiment.experiment_id])}
+    over = {"logloss": ["reaction", "nearest"], "accuracy": ["reaction", "stars", "nearest"],
+            "auc": ["social", "ctr"]}
+    lines = [line for line in report["runs"] if line["part"] == "test"]
+    for model in ("mmoe", "separate"):
+        own = {line["task"]: line for line in lines if line["model"] == model}
+        for metric, tasks in over.items():
+            values, rows = ([own[task][name] for task in tasks] for name in (metric, "rows"))
+            means = {"tasks.macro": np.mean(values), "tasks.weighted": np.average(values, weights=rows)}
+            for mean, expected in means.items():
+                assert runs[model][f"{metric}_test/{mean}"] == pytest.approx(expected, rel=1e-5)
+                assert {f"{metric}_valid/{mean}", f"kept_{metric}/{mean}"} <= runs[model].keys()
+    assert not any(name.startswith(("mae", "rmse")) and "tasks." in name for name in runs["mmoe"])
 
 
 def test_the_report_names_every_task_and_calibrates_those_with_one_probability(

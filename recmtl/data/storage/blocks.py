@@ -14,11 +14,12 @@ from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rare import RareIds
 from recmtl.data.storage.rowfiles import Rows
 from recmtl.data.storage.together import TOGETHER, numbers
+from recmtl.data.storage.weights import Weights
 from recmtl.data.unqueried import BLOCK_ROWS, needs_no_sql, read
 from recmtl.schema import Problem
 
 AHEAD = 1  # blocks read while another is encoded
-ORIGIN, WEIGHT = ("_file", "_row"), "_weight"
+ORIGIN = ("_file", "_row")
 
 
 class Blocks:
@@ -29,7 +30,7 @@ class Blocks:
         data = problem.data
         carried = [*data.keys, *filter(None, (data.group, data.impressions.id)), *ORIGIN]
         self._keys = list(dict.fromkeys(carried))
-        self._together = data.together
+        self._together, self._weights = data.together, Weights(data, examples)
 
     def read(
         self, db: duckdb.DuckDBPyConnection, seed: int
@@ -56,7 +57,7 @@ class Blocks:
         encoded, origin = self._encoder.encode(table), _origin(table)
         matrices = {
             "rows": encoded.rows, "dense": encoded.dense, "labels": self._labels(table),
-            "weight": _weight(table)[:, None], "origin": origin,
+            "weight": self._weights.of(table)[:, None], "origin": origin,
         }
         if self._together:
             matrices[TOGETHER] = numbers(table[self._together], origin, seed)
@@ -76,10 +77,9 @@ class Blocks:
                     yield pa.Table.from_batches([batch])
 
     def _columns(self) -> list[str]:
-        weight = [WEIGHT] if WEIGHT in self._examples.columns else []
         return list(dict.fromkeys(
-            [*self._keys, *filter(None, [self._together]), *weight, *self._encoder.columns,
-             *self._problem.labels]
+            [*self._keys, *filter(None, [self._together]), *self._weights.columns,
+             *self._encoder.columns, *self._problem.labels]
         ))
 
     def _labels(self, table: pa.Table) -> np.ndarray:
@@ -96,12 +96,6 @@ def _places(table: pa.Table) -> Iterator[tuple[str, np.ndarray]]:
         places = np.flatnonzero(codes == code)
         if len(places):
             yield part, places
-
-
-def _weight(table: pa.Table) -> np.ndarray:
-    if WEIGHT in table.column_names:
-        return _floats(table, WEIGHT)
-    return np.ones(table.num_rows, dtype=np.float32)
 
 
 def _origin(table: pa.Table) -> np.ndarray:
