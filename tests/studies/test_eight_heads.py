@@ -65,5 +65,5 @@ def test_the_study_runs_to_its_tables(tmp_path: Path, monkeypatch: pytest.Monkey
         assert [*found.lines[aim]] == ["fixed", "famo", "fixed, p = 0", "famo, p = 0", "alone", "truth"]
         losses = {way: found.values(aim, way, "logloss") for way in found.lines[aim]}
         assert all((losses["truth"] < own).all() for way, own in losses.items() if way != "truth")
-        assert found.less_tuned(aim, "fixed", "logloss").value == 0.0
+        assert found.less(aim, "fixed", "fixed").value == 0.0
     assert tables(found).count("\n| famo | ") == 4
