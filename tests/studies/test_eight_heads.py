@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.studies import eight_heads
-from benchmarks.studies.eight_heads import QUESTIONS, Log, means, named, study, tables, weights
-from benchmarks.studies.heads_world import World, write_log
+from benchmarks.studies.eight_heads import Log, means, named, study, tables, weights
+from benchmarks.studies.heads_world import QUESTIONS, World, write_log
 
 
 def test_a_row_has_the_label_of_one_question_drawn_as_planted(tmp_path: Path) -> None:
