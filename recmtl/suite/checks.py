@@ -195,6 +195,21 @@ def a_batch_of_one_row_is_scored_as_in_a_larger_one(config: ModelConfig) -> None
         torch.testing.assert_close(model(alone).raw[task], raw[3:4])
 
 
+def a_part_of_a_batch_without_rows_moves_nothing(config: ModelConfig) -> None:
+    """As one of several processes may have of an epoch's last batch: losses are 0, gradients finite."""
+    model, whole = made(config).train(), make_batch(8)
+    aim = Objective(TASKS, config.loss, on_batch(make_batch(64)))
+    part = replace(permute(whole, torch.tensor([], dtype=torch.long)), whole=len(whole))
+    output = model(part)
+    losses = {**aim.losses(output, part), **output.penalties}
+    aim.total(losses).backward()  # type: ignore[no-untyped-call]
+    assert all(torch.isfinite(loss) for loss in losses.values()), losses
+    assert all(losses[task] == 0 for task in config.loss)
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            assert torch.isfinite(parameter.grad.to_dense()).all(), name
+
+
 def it_is_drawn_with_every_task(config: ModelConfig) -> None:
     model, batch = made(config), make_batch(3)
     drawing = ElementTree.fromstring(draw(model, "a model"))
@@ -206,5 +221,5 @@ CHECKS: Sequence[Check] = (
     saved_and_loaded_gives_equal_outputs, it_trains_in_fp32_and_scores_rows_without_labels,
     it_trains_in_bf16_and_scores_rows_without_labels,
     the_loops_give_what_torch_gives_in_double_precision, a_batch_of_one_row_is_scored_as_in_a_larger_one,
-    it_is_drawn_with_every_task,
+    a_part_of_a_batch_without_rows_moves_nothing, it_is_drawn_with_every_task,
 )

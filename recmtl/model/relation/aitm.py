@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recmtl.batch import Batch, Related
 from recmtl.model.boxes import box
 from recmtl.model.mlp import MLP
-from recmtl.model.relation.module import RelationModule
+from recmtl.model.relation.module import RelationModule, mean_of_rows
 from recmtl.page import Block
 
 
@@ -44,7 +44,8 @@ class InformationTransfer(RelationModule):
             return Related(raw)
         probabilities = torch.stack([raw[task].sigmoid() for task in self.chain])
         above = probabilities.diff(dim=0).clamp(min=0.0).sum(0)
-        return Related(raw, penalties={"calibrator": self.calibrator * (batch.weight * above).mean()})
+        calibrator = self.calibrator * mean_of_rows(batch.weight * above)
+        return Related(raw, penalties={"calibrator": calibrator})
 
     def drawn_views(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
         handed = dict(views)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from recmtl.batch import Batch, Related
 from recmtl.model.boxes import box
 from recmtl.model.mlp import Tower
-from recmtl.model.relation.module import RelationModule
+from recmtl.model.relation.module import RelationModule, mean_of_rows
 from recmtl.model.relation.product import ProductRule
 from recmtl.page import Block
 from recmtl.schema import Task
@@ -84,6 +84,6 @@ class Imputation(nn.Module):
         """From a view (B, H), errors, o/ô and weights of rows (B,)."""
         imputed = F.softplus(self.tower(view))
         return {
-            "correction": self.correction * (weight * imputed * (1.0 - inverse)).mean(),
-            "imputation": self.weight * (weight * inverse * (error - imputed).square()).mean(),
+            "correction": self.correction * mean_of_rows(weight * imputed * (1.0 - inverse)),
+            "imputation": self.weight * mean_of_rows(weight * inverse * (error - imputed).square()),
         }

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from recmtl.batch import Batch, Related
 from recmtl.model.boxes import box, parameters
 from recmtl.model.mlp import Tower
-from recmtl.model.relation.module import RelationModule
+from recmtl.model.relation.module import RelationModule, mean_of_rows
 from recmtl.page import Block
 from recmtl.schema import Task
 
@@ -58,7 +58,7 @@ class LabelChain(RelationModule):
             error = F.binary_cross_entropy_with_logits(
                 guess, torch.where(known, label, 0.0), reduction="none"
             )
-            losses.append((torch.where(known, batch.weight, 0.0) * error).mean())
+            losses.append(mean_of_rows(torch.where(known, batch.weight, 0.0) * error))
         return Related(raw, penalties={"guess": torch.stack(losses).sum()})
 
     def drawn_views(self, views: Mapping[str, Block]) -> Mapping[str, Block]:

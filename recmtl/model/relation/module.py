@@ -49,3 +49,8 @@ class RelationModule(nn.Module):
         if type(self).relate is RelationModule.relate:
             return raw
         return dict.fromkeys(raw, Block(spoken(self), (), distinct(raw.values()), role="relation"))
+
+
+def mean_of_rows(values: Tensor) -> Tensor:
+    """The mean of (B,), 0 of no rows: a process's part of an epoch's last batch may have none."""
+    return values.sum() / max(len(values), 1)

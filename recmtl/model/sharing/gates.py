@@ -63,6 +63,8 @@ class SoftGates(nn.ModuleDict):
         """
         if not (self.training and self.options.balance):
             return {}
+        if not len(gates):  # a process's part of an epoch's last batch may have no rows
+            return {"balance": gates.sum()}
         shares = gates.mean(0)  # (T, K): they sum to 1 over the K_t within reach, so CV² = K_t Σ s² − 1
         squares = zip(self.reach.values(), shares.square().sum(1), strict=True)
         uneven = torch.stack([len(reach) * square - 1.0 for reach, square in squares])

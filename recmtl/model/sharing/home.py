@@ -182,4 +182,4 @@ class NormalisedExperts(nn.Module):
         z = torch.cat([last(part) for last, part in parts], dim=1)
         batch = self.training and len(z) > 1  # of one row there is no variance
         z = F.batch_norm(z, self.mean, self.variance, self.scale, self.shift, batch, MOMENTUM)
-        return F.silu(z).view(len(z), len(self.last), -1)
+        return F.silu(z).view(len(z), len(self.last), z.shape[1] // len(self.last))
