@@ -21,7 +21,6 @@ class SoftGates(nn.ModuleDict):
     """
 
     places: Tensor
-    within: Tensor
 
     def __init__(
         self, inputs: int, experts: Sequence[str], reach: Mapping[str, Sequence[int]], options: Gated
@@ -30,8 +29,6 @@ class SoftGates(nn.ModuleDict):
         self.names, self.reach, self.options = tuple(experts), dict(reach), options
         places = [i * len(experts) + k for i, r in enumerate(reach.values()) for k in r]
         self.register_buffer("places", torch.tensor(places), persistent=False)
-        within = torch.tensor([k for r in reach.values() for k in r])
-        self.register_buffer("within", within, persistent=False)
 
     def forward(self, views: Mapping[str, Tensor]) -> Tensor:
         """What each gate reads, task → (B, W), → all gates (B, T, K) in fp32 or more."""
@@ -48,7 +45,8 @@ class SoftGates(nn.ModuleDict):
     def named(self, gates: Tensor) -> dict[str, Gate]:
         """Each task's gate over the experts within its reach, from all (B, T, K)."""
         # Places of Python's would be sent to a GPU at each step, which a recorded one cannot.
-        places = torch.split(self.within, [len(reach) for reach in self.reach.values()])
+        within = self.places % len(self.names)
+        places = torch.split(within, [len(reach) for reach in self.reach.values()])
         return {
             task: Gate(all_of.index_select(1, own), tuple(self.names[k] for k in reach))
             for (task, reach), all_of, own in zip(
