@@ -27,8 +27,8 @@ class PersonalisedNetworks(SharingModule):
     here by that last gate, under towers without a hidden layer.
     """
 
-    of_domain: Tensor
-    of_prior: Tensor
+    domain: Tensor  # columns of a view
+    prior: Tensor
 
     def __init__(
         self, columns: Columns, tasks: Sequence[str], names: tuple[Sequence[str], Sequence[str]],
@@ -36,9 +36,9 @@ class PersonalisedNetworks(SharingModule):
     ) -> None:
         super().__init__()
         hidden, output_gate = gates
-        self.domain, self.prior = (columns.of(part) for part in names)
-        self.register_buffer("of_domain", torch.tensor(self.domain, dtype=torch.long), persistent=False)
-        self.register_buffer("of_prior", torch.tensor(self.prior, dtype=torch.long), persistent=False)
+        for part, features in zip(("domain", "prior"), names, strict=True):
+            places = torch.tensor(columns.of(features), dtype=torch.long)
+            self.register_buffer(part, places, persistent=False)
         width = columns.width
         self.embedding_gate = GateUnit(len(self.domain) + width, hidden, width)
         self.networks = nn.ModuleDict({task: MLP(width, options.hidden) for task in tasks})
@@ -51,7 +51,7 @@ class PersonalisedNetworks(SharingModule):
 
     def forward(self, embedded: Embedded) -> Shared:
         whole = shared_view(embedded)
-        domain, prior = (whole.index_select(1, places) for places in (self.of_domain, self.of_prior))
+        domain, prior = (whole.index_select(1, places) for places in (self.domain, self.prior))
         x = whole * self.embedding_gate(torch.cat([domain, whole.detach()], dim=1))
         known = torch.cat([prior, x.detach()], dim=1)
         h = x.repeat(1, len(self.networks))
