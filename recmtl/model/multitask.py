@@ -102,9 +102,8 @@ def build_model(
     heads: dict[str, Head] = {}
     towers: dict[str, nn.Module] = {}
     for name, task in tasks.items():
-        head = head_of(task, config.loss.get(name))
-        kept = (known[name].kept if known else None) or head.keep(layout)
-        heads[name] = head_of(task, config.loss.get(name), kept)
+        heads[name] = head = head_of(task, config.loss.get(name), known[name].kept if known else None)
+        head.kept = head.kept or head.keep(layout)
     for name in names:
         start = heads[name].start(known[name].mean, known[name].std) if known else heads[name].start()
         kind = ClassTower if start.factored else Tower
