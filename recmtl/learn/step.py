@@ -152,14 +152,14 @@ class Objective:
         """Leave the gradient of the total in every parameter; put together where tasks have theirs."""
         if self.over:  # others have a turn still
             return
-        whole = self._with_rankings(losses)
-        penalties = {name: loss for name, loss in whole.items() if name not in self.options}
+        own = {*self.options, *map(_ranking, self.rankings)}
+        penalties = {name: loss for name, loss in losses.items() if name not in own}
         if gradients is not None:
             gradients.backward(list(self.weigher.factors().values()), list(penalties.values()), group)
         elif self.turns and penalties:
             tables, dense, _, classes = trained
-            own = self.total({name: loss for name, loss in losses.items() if name not in penalties})
-            backward(own, torch.stack(list(penalties.values())).sum(), [*tables, *dense, *classes])
+            total = self.total({name: loss for name, loss in losses.items() if name in own})
+            backward(total, torch.stack(list(penalties.values())).sum(), [*tables, *dense, *classes])
         else:
             self.total(losses).backward()  # type: ignore[no-untyped-call]
 
