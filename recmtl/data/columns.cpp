@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <string>
+#include <vector>
 
 namespace {
 
@@ -28,6 +28,11 @@ inline bool is_valid(const Array& array, i64 n) {
 
 inline i64 number(const Array& array, i64 n) {
   return static_cast<const i64*>(array.values)[array.offset + n];
+}
+
+// The code of a word in a dictionary.
+inline std::int32_t code(const Array& array, i64 n) {
+  return static_cast<const std::int32_t*>(array.values)[array.offset + n];
 }
 
 struct Word {

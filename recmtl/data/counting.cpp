@@ -1,4 +1,5 @@
-// Distinct values of columns, counted as they come: what a GROUP BY would give, in one pass for many columns.
+// Distinct values of columns, counted as they come, and moments of numbers: what a GROUP BY and AVG would give, in
+// one pass for many columns.
 
 namespace {
 
@@ -82,8 +83,43 @@ i64 count(Counter& counter, const Column& column, i64 begin, i64 size) {
   return size;
 }
 
+// What is added up of numbers: those that are finite, of rows that are wanted.
+struct Sums {
+  long double sum;
+  double squares, least, most;  // squares of what lies between a number and their mean
+  i64 known;
+};
+
+Sums sums_of(const Array& array, const std::uint8_t* wanted, i64 size) {
+  const double* x = static_cast<const double*>(array.values) + array.offset;
+  const auto counts = [&](i64 n) { return wanted[n] && is_valid(array, n) && std::isfinite(x[n]); };
+  Sums found{0.0L, 0.0, INFINITY, -INFINITY, 0};
+  for (i64 n = 0; n < size; ++n) {
+    if (!counts(n)) continue;
+    found.sum += x[n];
+    found.least = std::min(found.least, x[n]);
+    found.most = std::max(found.most, x[n]);
+    ++found.known;
+  }
+  const double mean = found.known ? double(found.sum / found.known) : 0.0;
+  for (i64 n = 0; n < size; ++n)
+    if (counts(n)) found.squares += (x[n] - mean) * (x[n] - mean);
+  return found;
+}
+
 }  // namespace
 
-extern "C" i64 count_values(Counter* counter, const Column* column, i64 begin, i64 size) {
+extern "C" {
+
+i64 count_values(Counter* counter, const Column* column, i64 begin, i64 size) {
   return count(*counter, *column, begin, size);
+}
+// How often each code of a dictionary comes in the rows that are wanted.
+void count_codes(const Array* codes, const std::uint8_t* wanted, i64 size, i64* times) {
+  for (i64 n = 0; n < size; ++n)
+    if (wanted[n] && is_valid(*codes, n)) ++times[code(*codes, n)];
+}
+void add_up(const Array* numbers, const std::uint8_t* wanted, i64 size, Sums* out) {
+  *out = sums_of(*numbers, wanted, size);
+}
 }

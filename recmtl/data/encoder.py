@@ -14,7 +14,7 @@ from recmtl.data.encoding.fitted import FORMAT, Fitted
 from recmtl.data.encoding.fitting import fit
 from recmtl.data.encoding.reading import Reader
 from recmtl.data.examples import Examples
-from recmtl.data.native import Read, look_up
+from recmtl.data.native import Read, look_up, take_rows
 from recmtl.data.vocabulary import NULL, RESERVED
 from recmtl.folder import digest
 from recmtl.progress import SILENT, Progress
@@ -97,7 +97,7 @@ class Encoder:
                 continue
             read = Read(vocabulary.index, values, slot.first + RESERVED, slot.first + NULL, into)
             if pa.types.is_dictionary(values.type):
-                out[:, into] = _by_code(read, self.dtype)
+                _by_code(read, out[:, into])
             else:
                 reads.append(read)
         if reads:
@@ -105,10 +105,9 @@ class Encoder:
         return out
 
 
-def _by_code(read: Read, dtype: np.dtype[np.signedinteger]) -> np.ndarray:
-    """(B,) rows of a column that is a dictionary: each of its words is looked up once."""
-    words, codes = read.values.dictionary, read.values.indices
-    rows = np.full((len(words) + 1, 1), read.missing, dtype)
-    look_up([read._replace(values=words, into=0)], rows[:-1])
-    found: np.ndarray = rows[codes.fill_null(len(words)).to_numpy(), 0]
-    return found
+def _by_code(read: Read, out: np.ndarray) -> None:
+    """Fill a column of a matrix, (B,), of a column that is a dictionary: each word is looked up once."""
+    words = read.values.dictionary
+    rows = np.empty((len(words), 1), out.dtype)
+    look_up([read._replace(values=words, into=0)], rows)
+    take_rows(read.values, rows, read.missing, out)

@@ -37,54 +37,62 @@ inline Digest turned(const Digest& from, const Lanes* words) {
   return {from.a + a, from.b + b, from.c + c, from.d + d};
 }
 
-// What is hashed of a row: "=value" of each column, "-" of a null, with "|" between them; split.sql says the same.
-void write(const Array* columns, i64 count, i64 row, std::string& text) {
-  text.clear();
+// What is hashed of a row, and behind it the end that RFC 1321 asks for.
+struct Text {
+  std::vector<char> bytes;
+  std::size_t size = 0;
+};
+
+// "=value" of each column, "-" of a null, with "|" between them; split.sql says the same. Then a bit, zeros, and
+// the length in bits, to whole blocks.
+void write(const Array* columns, i64 count, i64 row, Text& text) {
+  std::size_t most = 72;
+  for (i64 n = 0; n < count; ++n) most += 24 + (columns[n].ends ? std::size_t(word(columns[n], row).size) : 0);
+  if (text.bytes.size() < most) text.bytes.resize(2 * most);
+  char* const begin = text.bytes.data();
+  char* end = begin;
   for (i64 n = 0; n < count; ++n) {
-    if (n) text += '|';
+    if (n) *end++ = '|';
     if (!is_valid(columns[n], row)) {
-      text += '-';
+      *end++ = '-';
       continue;
     }
-    text += '=';
+    *end++ = '=';
     if (columns[n].ends) {
       const Word found = word(columns[n], row);
-      text.append(found.bytes, std::size_t(found.size));
+      std::memcpy(end, found.bytes, std::size_t(found.size));
+      end += found.size;
     } else {
-      char digits[24];
-      text.append(digits, std::to_chars(digits, digits + sizeof digits, number(columns[n], row)).ptr);
+      end = std::to_chars(end, end + 20, number(columns[n], row)).ptr;
     }
   }
-}
-
-// The end that RFC 1321 asks for: a bit, zeros, and the length in bits, to whole blocks.
-void close(std::string& text) {
-  const u64 bits = 8 * u64(text.size());
-  text += '\x80';
-  text.append((120 - text.size() % 64) % 64, '\0');
-  text.append(reinterpret_cast<const char*>(&bits), 8);
+  const u64 bits = 8 * u64(end - begin);
+  *end++ = '\x80';
+  const std::size_t zeros = std::size_t(120 - (end - begin) % 64) % 64;
+  std::memset(end, 0, zeros);
+  std::memcpy(end + zeros, &bits, 8);
+  text.size = std::size_t(end - begin) + zeros + 8;
 }
 
 // The first 48 bits of each row's hash.
 void md5(const Array* columns, i64 count, i64 size, u64* out) {
-  std::string texts[LANES];
+  Text texts[LANES];
   for (i64 first = 0; first < size; first += LANES) {
     const int rows = int(std::min<i64>(LANES, size - first));
     std::size_t longest = 0;
     for (int lane = 0; lane < rows; ++lane) {
       write(columns, count, first + lane, texts[lane]);
-      close(texts[lane]);
-      longest = std::max(longest, texts[lane].size());
+      longest = std::max(longest, texts[lane].size);
     }
     const Lanes zero{};
     Digest digest{zero + 0x67452301u, zero + 0xefcdab89u, zero + 0x98badcfeu, zero + 0x10325476u};
     for (std::size_t at = 0; at < longest; at += 64) {
       Lanes words[16], open{};
       for (int lane = 0; lane < rows; ++lane) {
-        if (at >= texts[lane].size()) continue;
+        if (at >= texts[lane].size) continue;
         open[lane] = ~0u;
         u32 own[16];
-        std::memcpy(own, texts[lane].data() + at, sizeof own);
+        std::memcpy(own, texts[lane].bytes.data() + at, sizeof own);
         for (int n = 0; n < 16; ++n) words[n][lane] = own[n];
       }
       const Digest next = turned(digest, words);

@@ -118,6 +118,12 @@ void look_up(const Read* reads, i64 count, i64 size, I* out, i64 step) {
     }
 }
 
+// A column of words that are codes of a dictionary, whose rows are in `rows`.
+template <typename I>
+void take_rows(const Array& codes, const I* rows, I missing, i64 size, I* out, i64 step) {
+  for (i64 n = 0; n < size; ++n) out[n * step] = is_valid(codes, n) ? rows[code(codes, n)] : missing;
+}
+
 // A column of numbers: into which column of the matrix (x − mean) / deviation goes, 0 where there is no
 // finite x, and into which, unless −1, whether there is none.
 struct Number {
@@ -195,6 +201,9 @@ void build_index(const Index* index, i64 size) { build(*index, size); }
 #define FOR_ROWS(I, NAME)                                                                          \
   void look_up_##NAME(const Read* reads, i64 count, i64 size, I* out, i64 step) {                  \
     look_up(reads, count, size, out, step);                                                        \
+  }                                                                                                \
+  void take_rows_##NAME(const Array* codes, const I* rows, i64 missing, i64 size, I* out, i64 step) { \
+    take_rows(*codes, rows, I(missing), size, out, step);                                          \
   }                                                                                                \
   void hide_##NAME(const Rare* rare, I* rows, i64 step, const i64* offsets, const u64* places,     \
                    i64 size) {                                                                     \

@@ -18,6 +18,7 @@ from recmtl.errors import RecmtlError
 from recmtl.schema import FilesSplit, HashSplit, Split, TimeSplit
 
 BLOCK_ROWS = 1 << 16  # of a table, wherever examples are read
+GROUP_ROWS = 1 << 17  # decoded at a time
 NONE = -1  # the code of a row that falls in no part; of others it is the place in PARTS
 _CODES = {"PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE"}
 _IDS = ("BIGINT", "INTEGER", "VARCHAR")  # whose text is the same for everyone
@@ -59,6 +60,12 @@ def read(
                 yield day, table.select(columns).append_column(PART, part)
 
 
+def parts_of(table: pa.Table) -> np.ndarray:
+    """(B,) the place in PARTS of each row of a table that `read` gave, NONE for those of no part."""
+    codes: np.ndarray = table[PART].combine_chunks().indices.fill_null(NONE).to_numpy()
+    return codes
+
+
 def _tables(file: str, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
     try:
         footer = pq.read_metadata(file)
@@ -66,8 +73,11 @@ def _tables(file: str, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
         with pq.ParquetFile(
             file, metadata=footer, memory_map=True, pre_buffer=False, read_dictionary=_coded(footer)
         ) as parquet:
-            for batch in parquet.iter_batches(rows, columns=names):
-                yield pa.Table.from_batches([batch])
+            # To stop within a group is to copy what is left: those that DuckDB writes are read whole.
+            for group in range(footer.num_row_groups):
+                for batch in parquet.iter_batches(GROUP_ROWS, row_groups=[group], columns=names):
+                    table = pa.Table.from_batches([batch])
+                    yield from (table.slice(at, rows) for at in range(0, len(table), rows))
     except (OSError, pa.ArrowException) as error:
         raise RecmtlError(f"unreadable examples: {error}", where=file,
                           fix="run `recmtl ingest` again") from error

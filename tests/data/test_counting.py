@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recmtl.data import native
 from recmtl.data.encoder import Encoder
 from recmtl.data.encoding import fitting
+from recmtl.data.encoding.counter import Counter, Full
 from recmtl.data.encoding.counting import Counts, count
 from recmtl.data.encoding.fitted import Fitted
 from recmtl.data.examples import Examples
@@ -126,7 +126,7 @@ def test_rows_without_a_day(ingested: Callable[..., Any], monkeypatch: pytest.Mo
 @pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
 def test_a_counter_by_hand(kind: pa.DataType) -> None:
     rng = np.random.default_rng(8)
-    counter, expected, days = native.Counter(kind), Tally[Any](), dict[Any, tuple[int, int]]()
+    counter, expected, days = Counter(kind), Tally[Any](), dict[Any, tuple[int, int]]()
     for day in range(6):
         values = [None if n % 11 == 0 else int(n) * 2**33 for n in rng.zipf(1.2, 4000) % 5000]
         if pa.types.is_string(kind):
@@ -144,7 +144,7 @@ def test_a_counter_by_hand(kind: pa.DataType) -> None:
 
 
 def test_a_counter_that_may_not_grow_says_so() -> None:
-    counter = native.Counter(pa.int64())
+    counter = Counter(pa.int64())
     counter.count(pa.array(range(1000)), 0, 0)
-    with pytest.raises(native.Full):
+    with pytest.raises(Full):
         counter.count(pa.array(range(5000)), 0, counter.nbytes)

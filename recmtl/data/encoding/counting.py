@@ -15,13 +15,14 @@ import pyarrow.compute as pc
 
 from recmtl.data import native
 from recmtl.data.encoding.canonical import TYPES
+from recmtl.data.encoding.counter import Counter, Full, count_codes
 from recmtl.data.encoding.fitted import owner_of
 from recmtl.data.encoding.lookup import id_type
 from recmtl.data.encoding.reading import Reader
 from recmtl.data.encoding.statistics import Moments, transformed
-from recmtl.data.examples import PART, PARTS, Examples
+from recmtl.data.examples import PARTS, Examples
 from recmtl.data.storage.prefetch import prefetched
-from recmtl.data.unqueried import needs_no_sql, read
+from recmtl.data.unqueried import needs_no_sql, parts_of, read
 from recmtl.progress import Progress
 from recmtl.schema import Feature, Numeric, Problem
 from recmtl.schema.features import inputs_of, is_embedded, is_list
@@ -82,7 +83,7 @@ class _Counting:
             self._users.setdefault(owner, []).append(name)
         kinds = {owner: id_type(features[owner], columns, inputs_of(owner, features[owner]))
                  for owner in self._users}
-        self._counters = {owner: native.Counter(TYPES[kind]) for owner, kind in kinds.items()}
+        self._counters = {owner: Counter(TYPES[kind]) for owner, kind in kinds.items()}
         self._moments: dict[tuple[str, str], Moments] = {
             (inputs_of(name, feature)[0], feature.transform): Moments()
             for name, feature in features.items()
@@ -93,19 +94,18 @@ class _Counting:
     def add(self, day: date | None, table: pa.Table) -> None:
         """Count the train rows of a table, all of one day, never before that of one that was added."""
         reader = Reader(table, self._features, self._columns)
-        train = pc.equal(table[PART], PARTS[0]).fill_null(False).to_numpy()
-        places = np.flatnonzero(train)
-        for column in self._columns:
-            lacking = table[column].null_count and table[column].is_null().to_numpy()[train].sum()
-            self._known[column] += len(places) - int(lacking)
+        train = parts_of(table) == PARTS.index("train")
+        rows, wanted = int(np.count_nonzero(train)), pa.array(train)
+        for name in self._columns:
+            lacking = table[name].null_count and pc.sum(pc.and_(table[name].is_null(), wanted)).as_py()
+            self._known[name] += rows - (lacking or 0)
         owners = list(self._counters)
         done = self._pool.map(lambda owner: self._add_values(owner, reader, train, day), owners)
         for owner, found_room in zip(owners, list(done), strict=True):
             if not found_room:
                 del self._counters[owner]
         for (column, transform), moments in self._moments.items():
-            numbers = reader.numbers(column).to_numpy(zero_copy_only=False).take(places)
-            moments.add(transformed(numbers, transform))
+            moments.add(transformed(reader.numbers(column), transform), train)
 
     def _add_values(self, owner: str, reader: Reader, train: np.ndarray, day: date | None) -> bool:
         """Count the values of all users of a vocabulary; whether there was room for them."""
@@ -115,7 +115,7 @@ class _Counting:
             values, wanted, times = self._values(name, reader, train)
             try:
                 own.count(values, since, self._held - taken + own.nbytes, wanted, times)
-            except native.Full:
+            except Full:
                 return False
         return True
 
@@ -131,8 +131,7 @@ class _Counting:
             values = reader.ids(name)
         if not pa.types.is_dictionary(values.type):
             return values, wanted, None
-        codes = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)[wanted]
-        times = np.bincount(codes[codes >= 0], minlength=len(values.dictionary))
+        times = count_codes(values, wanted)
         return values.dictionary, times > 0, times
 
     def counts(self) -> Counts:
@@ -141,7 +140,7 @@ class _Counting:
         return Counts(values, self._moments, self._known)
 
 
-def _table(counter: native.Counter) -> pa.Table:
+def _table(counter: Counter) -> pa.Table:
     """value, count, first_day and last_day (null where there is none): the most frequent value first."""
     values, seen = counter.values, counter.seen
     if pa.types.is_string(values.type):

@@ -26,7 +26,8 @@ class Reader:
         self, table: pa.Table, features: Mapping[str, Feature], columns: Mapping[str, str]
     ) -> None:
         self._table, self._features, self._columns = table, features, columns
-        missing = [name for name in columns if name not in table.column_names]
+        there = set(table.column_names)
+        missing = [name for name in columns if name not in there]
         if missing:
             raise RecmtlError(
                 f"no column {missing[0]!r}, which a feature reads",

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from recmtl.data import native
 from recmtl.data.database import Database
+from recmtl.data.encoding.counter import add_up
 from recmtl.data.query import column, statement
 from recmtl.schema import Count, Numeric, Rate
 
@@ -84,19 +85,18 @@ class Moments:
         self._known, self._mean, self._squares = 0, np.longdouble(0), 0.0
         self._ends = (np.inf, -np.inf)
 
-    def add(self, numbers: np.ndarray) -> None:
-        """Add (B,) float64 numbers; those that are not finite are passed over."""
-        x = numbers[np.isfinite(numbers)]
-        if not len(x):
+    def add(self, numbers: pa.Array, wanted: np.ndarray) -> None:
+        """Add (B,) float64 numbers, those `wanted`, (B,) bool, that are finite; C++ adds them up."""
+        new = add_up(numbers, wanted)
+        if not (count := int(new["known"])):
             return
         # What a sum of floats loses is taken along in SQL, too: means are to agree in all digits kept.
-        mean, known = x.sum(dtype=np.longdouble) / len(x), self._known + len(x)
+        mean, known = np.longdouble(new["sum"]) / count, self._known + count
         apart = mean - self._mean
         # Chan, Golub and LeVeque, The American Statistician 37(3), 1983, equation 1.5
-        own = float(np.square(x - float(mean)).sum())
-        self._squares += own + float(apart**2) * self._known * len(x) / known
-        self._mean, self._known = self._mean + apart * len(x) / known, known
-        self._ends = min(self._ends[0], float(x.min())), max(self._ends[1], float(x.max()))
+        self._squares += float(new["squares"]) + float(apart**2) * self._known * count / known
+        self._mean, self._known = self._mean + apart * count / known, known
+        self._ends = min(self._ends[0], float(new["least"])), max(self._ends[1], float(new["most"]))
 
     def scale(self, transform: str) -> Scale:
         """The scale of numbers that were transformed before."""
@@ -104,9 +104,16 @@ class Moments:
         return Scale.of(transform, float(self._mean), deviation, self._known, *self._ends)
 
 
-def transformed(x: np.ndarray, transform: str) -> np.ndarray:
-    """(B,) numbers as their moments are to be taken."""
-    return np.sign(x) * np.log1p(np.abs(x)) if transform == "log1p" else x
+def transformed(numbers: pa.Array, transform: str) -> pa.Array:
+    """(B,) float64 numbers as their moments are to be taken."""
+    if transform != "log1p":
+        return numbers
+    return pa.array(_signed_log(numbers.to_numpy(zero_copy_only=False)))
+
+
+def _signed_log(x: np.ndarray) -> np.ndarray:
+    logs: np.ndarray = np.sign(x) * np.log1p(np.abs(x))
+    return logs
 
 
 class Scaled(NamedTuple):
@@ -178,7 +185,7 @@ def _standardise(x: np.ndarray, scale: Scale) -> np.ndarray:
 
 
 def _log1p(x: np.ndarray, scale: Scale) -> np.ndarray:
-    return _standardise(transformed(x, "log1p"), scale)
+    return _standardise(_signed_log(x), scale)
 
 
 def _quantile(x: np.ndarray, scale: Scale) -> np.ndarray:
