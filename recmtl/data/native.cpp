@@ -167,13 +167,16 @@ inline void hide(const Rare& rare, I& row, u64 place) {
     row = I(rare.unknown);
 }
 
+// Of the rows `chosen`, which have these places in the log.
 template <typename I>
-void hide_all(const Rare& rare, I* rows, i64 step, const i64* offsets, const u64* places, i64 size) {
+void hide_all(const Rare& rare, I* rows, i64 step, const i64* offsets, const i64* chosen, const u64* places,
+              i64 size) {
   for (i64 n = 0; n < size; ++n) {
-    if (!offsets) hide(rare, rows[n * step], places[n]);
+    const i64 row = chosen[n];
+    if (!offsets) hide(rare, rows[row * step], places[n]);
     else
-      for (i64 v = offsets[n]; v < offsets[n + 1]; ++v)
-        hide(rare, rows[v], mix(places[n]) + u64(v - offsets[n]));
+      for (i64 v = offsets[row]; v < offsets[row + 1]; ++v)
+        hide(rare, rows[v], mix(places[n]) + u64(v - offsets[row]));
   }
 }
 
@@ -205,9 +208,9 @@ void build_index(const Index* index, i64 size) { build(*index, size); }
   void take_rows_##NAME(const Array* codes, const I* rows, i64 missing, i64 size, I* out, i64 step) { \
     take_rows(*codes, rows, I(missing), size, out, step);                                          \
   }                                                                                                \
-  void hide_##NAME(const Rare* rare, I* rows, i64 step, const i64* offsets, const u64* places,     \
-                   i64 size) {                                                                     \
-    hide_all(*rare, rows, step, offsets, places, size);                                            \
+  void hide_##NAME(const Rare* rare, I* rows, i64 step, const i64* offsets, const i64* chosen,     \
+                   const u64* places, i64 size) {                                                  \
+    hide_all(*rare, rows, step, offsets, chosen, places, size);                                    \
   }
 FOR_ROWS(std::int32_t, i32)
 FOR_ROWS(i64, i64)

@@ -122,15 +122,19 @@ class Rare(NamedTuple):
     share: float
 
 
-def hide(rare: Rare, rows: np.ndarray, places: np.ndarray, offsets: np.ndarray | None = None) -> None:
-    """Hide rare rows where they stand, told by their place in the log, (B,) uint64.
+def hide(
+    rare: Rare, rows: np.ndarray, chosen: np.ndarray, places: np.ndarray,
+    offsets: np.ndarray | None = None,
+) -> None:
+    """Hide those of the rows `chosen` that are rare where they stand, told by their `places` in the log.
 
-    `rows` is (B,), a column of a matrix in C order perhaps, or the values of lists with these offsets.
+    `rows` is (B,), a column of a matrix in C order perhaps, or the values of lists with these offsets;
+    `chosen` is (n,) int64, `places` (n,) uint64.
     """
     told = _Rare(rare.flags.ctypes.data, *rare[1:])
     lists = c_void_p() if offsets is None else offsets
     step = rows.strides[0] // rows.itemsize
-    call(f"hide_{_bits(rows)}", byref(told), rows, step, lists, places, len(places))
+    call(f"hide_{_bits(rows)}", byref(told), rows, step, lists, chosen, places, len(chosen))
 
 
 def take_rows(words: pa.DictionaryArray, rows: np.ndarray, missing: int, out: np.ndarray) -> None:

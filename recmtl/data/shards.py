@@ -21,7 +21,7 @@ from recmtl.batch import Layout
 from recmtl.data.duck import connect, memory_limit
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import PARTS, Examples
-from recmtl.data.storage.blocks import Blocks
+from recmtl.data.storage.blocks import Block, Blocks
 from recmtl.data.storage.rowfiles import Appender, Rows, describe, open_rows
 from recmtl.data.storage.shuffle import shuffle
 from recmtl.data.storage.tally import Tally
@@ -34,7 +34,6 @@ from recmtl.seed import numpy_generator
 
 FORMAT = 4  # raised when the same encoder and examples would give other files
 KEYS = "keys.parquet"
-Block = tuple[str, Rows, pa.Table]
 
 
 def write_shards(
@@ -155,12 +154,13 @@ def _write(
     """
     others = {name: _InOrder(folder / name) for name in PARTS if name != "train"}
 
-    def train() -> Iterator[Rows]:
-        for part, rows, keys in blocks:
-            if part in others:
-                others[part].append(rows, keys)
-            else:
-                yield rows
+    def train() -> Iterator[tuple[Rows, np.ndarray]]:
+        for block in blocks:
+            for part in block.places:
+                if part in others:
+                    others[part].append(*block.taken(part))
+                else:
+                    yield block.rows, block.places[part]
 
     generator = numpy_generator(seed, "shards")
     types = shuffle(train(), Appender(folder / "train"), generator, total, held)
@@ -196,7 +196,8 @@ def _as_words(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _counted(blocks: Iterator[Block], tally: Tally, advance: Callable[[int], None]) -> Iterator[Block]:
-    for part, rows, keys in blocks:
-        tally.add(part, rows)
-        yield part, rows, keys
-        advance(len(rows))
+    for block in blocks:
+        for part, places in block.places.items():
+            tally.add(part, block.rows, places)
+        yield block
+        advance(sum(map(len, block.places.values())))

@@ -235,7 +235,7 @@ def test_rows_without_columns_or_values_keep_their_number(
         {"a/b": (np.empty(0, np.int32), np.zeros(4, np.int64))},
     )
     out = Appender(tmp_path / "out")
-    types = shuffle(iter([rows]), out, np.random.default_rng(0), 3, held)
+    types = shuffle(iter([(rows, np.arange(3))]), out, np.random.default_rng(0), 3, held)
     assert types == describe(rows)
     back = open_rows(tmp_path / "out", 3, types)
     assert back.matrices["rows"].shape == (3, 0)

@@ -1,7 +1,8 @@
 """Examples in, blocks of encoded rows of each part out, with the keys that are carried along."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
@@ -22,6 +23,21 @@ AHEAD = 1  # blocks read while another is encoded
 ORIGIN = ("_file", "_row")
 
 
+class Block(NamedTuple):
+    """B encoded rows; the places, (n,) int64, of those of each part that has any; and their keys."""
+
+    rows: Rows
+    places: Mapping[str, np.ndarray]
+    keys: pa.Table
+
+    def taken(self, part: str) -> tuple[Rows, pa.Table]:
+        """Rows and keys of a part that has any."""
+        places = self.places[part]
+        if len(places) == len(self.rows):
+            return self.rows, self.keys
+        return self.rows.take(places), self.keys.take(places)
+
+
 class Blocks:
     """Reads the examples once and encodes them, block by block."""
 
@@ -32,10 +48,8 @@ class Blocks:
         self._keys = list(dict.fromkeys(carried))
         self._together, self._weights = data.together, Weights(data, examples)
 
-    def read(
-        self, db: duckdb.DuckDBPyConnection, seed: int
-    ) -> Generator[tuple[str, Rows, pa.Table]]:
-        """Part, rows and keys in the order of the examples; some rare ids of train are hidden.
+    def read(self, db: duckdb.DuckDBPyConnection, seed: int) -> Generator["Block"]:
+        """All rows in the order of the examples; some rare ids of train are hidden.
 
         One thread reads from `db`, another encodes: they end with the generator, which is to be closed.
         """
@@ -45,13 +59,10 @@ class Blocks:
             closing(prefetched(((self._encoded(table, seed), table) for table in tables), 1)) as blocks,
         ):
             for rows, table in blocks:
-                keys = table.select(self._keys)
-                for part, places in _places(table):
-                    whole = len(places) == len(rows)
-                    own = rows if whole else rows.take(places)
-                    if part == "train":
-                        rare.hide(own)
-                    yield part, own, keys if whole else keys.take(places)
+                places = dict(_places(table))
+                if "train" in places:
+                    rare.hide(rows, places["train"])
+                yield Block(rows, places, table.select(self._keys))
 
     def _encoded(self, table: pa.Table, seed: int) -> Rows:
         encoded, origin = self._encoder.encode(table), _origin(table)

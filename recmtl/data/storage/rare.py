@@ -33,29 +33,33 @@ class RareIds:
             for owner in [fitted.owner(slot.name)] if found[owner].any()
         }
 
-    def hide(self, rows: Rows) -> None:
-        """SHARE of the rare ids read the unknown row from now on."""
-        files, lines = rows.matrices["origin"].T.astype(np.uint64)
+    def hide(self, rows: Rows, chosen: np.ndarray) -> None:
+        """Of the rows `chosen`, (n,) int64, SHARE of the rare ids read the unknown row from now on."""
+        files, lines = rows.matrices["origin"].take(chosen, axis=0).T.astype(np.uint64)
         places = (files << np.uint64(32)) | lines
         for number, slot in enumerate(self._layout.slots):
             if slot.name in self._rare:
-                self._hide(slot, rows.matrices["rows"][:, number], places)
+                self._hide(slot, rows.matrices["rows"][:, number], chosen, places)
         for slot in self._layout.lists:
             if slot.name in self._rare:
-                self._hide(slot, rows.lists[slot.name][0], places, rows.lists[slot.name][1])
+                values, offsets = rows.lists[slot.name]
+                self._hide(slot, values, chosen, places, offsets)
 
     def _hide(
-        self, slot: Slot, rows: np.ndarray, places: np.ndarray, offsets: np.ndarray | None = None
+        self, slot: Slot, rows: np.ndarray, chosen: np.ndarray, places: np.ndarray,
+        offsets: np.ndarray | None = None,
     ) -> None:
         """`rows` has one a place, or those of a list, each of which has a place of its own."""
         rare, stream = self._rare[slot.name]
         if native.compiled():
             told = native.Rare(rare, slot.first, slot.first + UNKNOWN, stream, SHARE)
-            native.hide(told, rows, places, offsets)
+            native.hide(told, rows, chosen, places, offsets)
             return
         if offsets is not None:
-            owners = np.repeat(np.arange(len(places)), np.diff(offsets))
-            places = mix(places[owners]) + (np.arange(len(rows)) - offsets[owners]).astype(np.uint64)
-        candidates = np.flatnonzero(rare[rows - slot.first])
+            lengths = offsets[chosen + 1] - offsets[chosen]
+            within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            chosen = np.repeat(offsets[chosen], lengths) + within
+            places = mix(np.repeat(places, lengths)) + within.astype(np.uint64)
+        candidates = np.flatnonzero(rare[rows[chosen] - slot.first])
         drawn = mix(mix(places[candidates]) ^ np.uint64(stream)) / 2.0**64
-        rows[candidates[drawn < SHARE]] = slot.first + UNKNOWN
+        rows[chosen[candidates[drawn < SHARE]]] = slot.first + UNKNOWN

@@ -1,4 +1,4 @@
-"""Blocks of rows in, the same rows in a random order out: a uniformly random permutation, in two passes.
+"""Blocks of rows in, chosen rows in a random order out: a uniformly random permutation, in two passes.
 
 Each row is given a bucket by chance, and each bucket is permuted and appended. Buckets lie on disk where
 the rows would take more memory than they may, and come out the same. Rows that belong together are given
@@ -19,37 +19,42 @@ from recmtl.data.storage.rowfiles import Appender, Rows, describe, joined, open_
 from recmtl.data.storage.together import TOGETHER
 
 BUCKET_BYTES, PIECE_ROWS = 1 << 26, 1 << 14
-Drawn = tuple[Rows, np.ndarray]  # rows and the bucket of each, (B,)
+Chosen = tuple[Rows, np.ndarray]  # rows, and the places (n,) of those that are shuffled
+Drawn = tuple[Rows, np.ndarray, np.ndarray]  # and the bucket of each of those (n,)
 
 
 def shuffle(
-    blocks: Iterator[Rows], out: Appender, generator: np.random.Generator, total: int, held: int
+    blocks: Iterator[Chosen], out: Appender, generator: np.random.Generator, total: int, held: int
 ) -> dict[str, Any]:
-    """Append the rows of `blocks`, `total` at most, to `out`; return their types.
+    """Append the chosen rows of `blocks`, which have `total` rows at most, to `out`; return their types.
 
     Rows that take more than `held` bytes go through a folder beside `out`, which is made and removed.
     """
-    first = next(blocks, None)
-    if first is None:
+    start = next(blocks, None)
+    if start is None:
         return {}
+    first, _ = start
     expected = int(total * size_of(first) / len(first))
     count = 1 + expected // BUCKET_BYTES
-    drawn = ((rows, _buckets(rows, count, generator)) for rows in chain([first], blocks))
+    drawn = ((*pair, _buckets(*pair, count, generator)) for pair in chain([start], blocks))
     if expected <= held:
-        rows, targets = _held(drawn, first, total)
-        for places in filter(len, _apart(targets, count)):
-            _write(rows, _permuted(rows, places, generator), out)
+        rows, places, targets = _held(drawn, first, total)
+        for bucket in filter(len, _apart(targets, count)):
+            _write(rows, _permuted(rows, places[bucket], generator), out)
     else:
-        for bucket in _on_disk(drawn, count, out.folder.with_name(f"{out.folder.name}.scratch")):
-            _write(bucket, _permuted(bucket, np.arange(len(bucket)), generator), out)
+        for rows in _on_disk(drawn, count, out.folder.with_name(f"{out.folder.name}.scratch")):
+            _write(rows, _permuted(rows, np.arange(len(rows)), generator), out)
     return describe(first)
 
 
-def _buckets(rows: Rows, count: int, generator: np.random.Generator) -> np.ndarray:
-    """The bucket of each row (B,)."""
+def _buckets(
+    rows: Rows, places: np.ndarray, count: int, generator: np.random.Generator
+) -> np.ndarray:
+    """The bucket of each chosen row (n,)."""
     if TOGETHER not in rows.matrices:
-        return generator.integers(0, count, size=len(rows))
-    return (rows.matrices[TOGETHER][:, 0].view(np.uint64) % np.uint64(count)).astype(np.int64)
+        return generator.integers(0, count, size=len(places))
+    numbers: np.ndarray = rows.matrices[TOGETHER][places, 0].view(np.uint64)
+    return (numbers % np.uint64(count)).astype(np.int64)
 
 
 def _permuted(rows: Rows, places: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -68,26 +73,29 @@ def _apart(targets: np.ndarray, count: int) -> list[np.ndarray]:
 
 
 def _held(drawn: Iterable[Drawn], first: Rows, total: int) -> Drawn:
-    """All rows and the bucket of each.
+    """The rows of all blocks, the places of the chosen ones among them, and the bucket of each.
 
-    Of the memory that is set aside for `total` rows only what is filled is ever taken.
+    Of the memory that is set aside for `total` rows only what is filled is ever taken. To leave out few
+    rows would take longer than to copy them along.
     """
     matrices = {n: np.empty((total, m.shape[1]), m.dtype) for n, m in first.matrices.items()}
     lists: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in first.lists}
+    chosen: list[np.ndarray] = []
     targets: list[np.ndarray] = []
     count = 0
-    for rows, chosen in drawn:
+    for rows, places, buckets in drawn:
         for name, matrix in rows.matrices.items():
             matrices[name][count : count + len(rows)] = matrix
         for name, pair in rows.lists.items():
             lists[name].append(pair)
-        targets.append(chosen)
+        chosen.append(places + count)
+        targets.append(buckets)
         count += len(rows)
     found = Rows(
         {name: matrix[:count] for name, matrix in matrices.items()},
         {name: joined(pieces) for name, pieces in lists.items()},
     )
-    return found, np.concatenate(targets)
+    return found, np.concatenate(chosen), np.concatenate(targets)
 
 
 def _on_disk(drawn: Iterable[Drawn], count: int, scratch: Path) -> Iterator[Rows]:
@@ -95,11 +103,11 @@ def _on_disk(drawn: Iterable[Drawn], count: int, scratch: Path) -> Iterator[Rows
     scratch.mkdir()
     buckets = [Appender(scratch / str(number)) for number in range(count)]
     types: dict[str, Any] = {}
-    for rows, chosen in drawn:
+    for rows, places, targets in drawn:
         types = types or describe(rows)
-        for bucket, places in zip(buckets, _apart(chosen, count), strict=True):
-            if len(places):
-                bucket.append(rows.take(places))
+        for bucket, own in zip(buckets, _apart(targets, count), strict=True):
+            if len(own):
+                bucket.append(rows.take(places[own]))
     for bucket in buckets:
         if bucket.rows:
             yield open_rows(bucket.folder, bucket.rows, types)

@@ -30,9 +30,11 @@ class Tally:
         self._given = dict.fromkeys(self._booleans, 0)  # positives of train where `given` is 1
         self._breaks: dict[tuple[str, str, str], list[Any]] = {}  # → rows, the first's origin
 
-    def add(self, part: str, rows: Rows) -> None:
-        labels = dict(zip(self._problem.labels, rows.matrices["labels"].T, strict=True))
-        self._parts[part]["rows"] += len(rows)
+    def add(self, part: str, rows: Rows, places: np.ndarray) -> None:
+        """Add the rows of a part, which stand at these places, (n,) int64."""
+        taken, origin = (rows.matrices[name].take(places, axis=0) for name in ("labels", "origin"))
+        labels = dict(zip(self._problem.labels, taken.T, strict=True))
+        self._parts[part]["rows"] += len(places)
         for name, label in labels.items():
             counts = self._parts[part]["labels"][name]
             counts["positives"] += int((label > 0).sum())
@@ -43,19 +45,19 @@ class Tally:
             self._given[name, label_name] += int(((labels[label_name] > 0) & inside).sum())
         for name, task in self._problem.tasks.items():
             for label_name in task.labels:
-                self._in_domain(name, label_name, labels[label_name], rows)
+                self._in_domain(name, label_name, labels[label_name], origin)
             for earlier, later in combinations(self._chains[name], 2):
                 broken = np.flatnonzero((labels[later] == 1) & (labels[earlier] == 0))
                 if len(broken):
-                    first = rows.matrices["origin"][broken[0]]
-                    self._breaks.setdefault((name, earlier, later), [0, first])[0] += len(broken)
+                    found = self._breaks.setdefault((name, earlier, later), [0, origin[broken[0]]])
+                    found[0] += len(broken)
 
-    def _in_domain(self, name: str, label: str, values: np.ndarray, rows: Rows) -> None:
+    def _in_domain(self, name: str, label: str, values: np.ndarray, origin: np.ndarray) -> None:
         """Ingest looks at the log's own columns; what is made of events is looked at here."""
         domain = head_of(self._problem.tasks[name]).domain
         wrong = np.flatnonzero(domain.outside(values))
         if len(wrong):
-            file, row = rows.matrices["origin"][wrong[0]].tolist()
+            file, row = origin[wrong[0]].tolist()
             raise RecmtlError(
                 f"the label {label!r} is {values[wrong[0]]:g}", where=f"[tasks] {name}",
                 expected=domain.expected,
