@@ -12,7 +12,7 @@ import pytest
 from recmtl.data import shards as shards_module
 from recmtl.data.encoder import Encoder
 from recmtl.data.shards import Shards, write_shards
-from recmtl.data.storage import blocks
+from recmtl.data.storage import blocks, rowfiles
 from recmtl.data.storage import shuffle as shuffling
 from recmtl.data.storage.rare import SHARE
 from recmtl.data.storage.rowfiles import Appender, Rows, describe, open_rows, take_lists
@@ -94,7 +94,7 @@ def test_train_is_a_permutation_by_seed(
     made: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shuffling, "BUCKET_BYTES", 4096)
-    monkeypatch.setattr(shuffling, "PIECE_ROWS", 70)
+    monkeypatch.setattr(rowfiles, "PIECE_ROWS", 70)
     monkeypatch.setattr(blocks, "BLOCK_ROWS", 90)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         write_shards(*made, tmp_path / name, seed)

@@ -14,7 +14,7 @@ from recmtl.data import shards as shards_module
 from recmtl.data.encoder import Encoder
 from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards, shards_key, write_shards
-from recmtl.data.storage import blocks
+from recmtl.data.storage import blocks, rowfiles
 from recmtl.data.storage import shuffle as shuffling
 from recmtl.data.storage.together import runs_of
 from recmtl.errors import RecmtlError
@@ -48,7 +48,7 @@ def made(ingested_once: Callable[..., Any]) -> Made:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several buckets, pieces and blocks."""
     monkeypatch.setattr(shuffling, "BUCKET_BYTES", 20_000)
-    monkeypatch.setattr(shuffling, "PIECE_ROWS", 70)
+    monkeypatch.setattr(rowfiles, "PIECE_ROWS", 70)
     monkeypatch.setattr(blocks, "BLOCK_ROWS", 90)
     monkeypatch.setattr(loading, "BLOCK_ROWS", 64)
     monkeypatch.setattr(loading, "WINDOW_BLOCKS", 3)

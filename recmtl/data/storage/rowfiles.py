@@ -4,6 +4,7 @@
 (int64, N + 1).
 """
 
+import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ import numpy as np
 from recmtl.data import native
 
 Lists = Mapping[str, tuple[np.ndarray, np.ndarray]]
-WRITERS = 2  # files written at a time
+PIECE_ROWS, WRITERS = 1 << 14, 2  # gathered and written at a time, by so many threads
 Files = Mapping[str, Any]  # name → {"dtype", "shape"}, as the manifest keeps it
 
 
@@ -44,24 +45,58 @@ class Appender:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._ends: dict[str, int] = {}
+        self._ends: dict[str, int] = {}  # of the values of lists
         self.rows = 0
         folder.mkdir()
 
     def append(self, rows: Rows) -> None:
-        blocks = {f"{name}.bin": matrix for name, matrix in rows.matrices.items()}
-        for name, (values, offsets) in rows.lists.items():
-            end = self._ends.get(name, 0)
-            blocks[f"{file_name(name)}.values.bin"] = values
-            blocks[f"{file_name(name)}.offsets.bin"] = offsets[1 if self.rows else 0 :] + end
-            self._ends[name] = end + int(offsets[-1])
-        with ThreadPoolExecutor(WRITERS) as pool:  # the system copies what it is given, then and there
-            deque(pool.map(self._write, blocks, blocks.values()), maxlen=0)
-        self.rows += len(rows)
+        """Append all rows."""
+        self._write(rows, self.rows, self._ends)
+        self._grow(len(rows), {name: int(offsets[-1]) for name, (_, offsets) in rows.lists.items()})
 
-    def _write(self, name: str, block: np.ndarray) -> None:
-        with (self.folder / name).open("ab") as file:
+    def append_at(self, rows: Rows, places: np.ndarray) -> None:
+        """Append the rows at `places`, in that order: pieces side by side, each where it belongs."""
+        ends = {name: self._ends.get(name, 0) + _ends_at(offsets, places)
+                for name, (_, offsets) in rows.lists.items()}
+
+        def piece(at: int) -> None:
+            taken = rows.take(places[at : at + PIECE_ROWS])
+            self._write(taken, self.rows + at, {name: int(end[at]) for name, end in ends.items()})
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            deque(pool.map(piece, range(0, len(places), PIECE_ROWS)), maxlen=0)
+        self._grow(len(places), {name: int(end[-1] - end[0]) for name, end in ends.items()})
+
+    def _write(self, rows: Rows, row: int, ends: Mapping[str, int]) -> None:
+        """Write rows from `row` on, the values of their lists from `ends` on."""
+        for name, matrix in rows.matrices.items():
+            self._put(f"{name}.bin", matrix, row * matrix.itemsize * matrix.shape[1])
+        for name, (values, offsets) in rows.lists.items():
+            end, file = ends.get(name, 0), file_name(name)
+            self._put(f"{file}.values.bin", values, end * values.itemsize)
+            first = 1 if row else 0  # the first of all offsets is written once
+            self._put(f"{file}.offsets.bin", offsets[first:] + end, (row + first) * offsets.itemsize)
+
+    def _put(self, name: str, block: np.ndarray, at: int) -> None:
+        with open(self.folder / name, "wb", opener=_without_cutting) as file:
+            file.seek(at)
             file.write(np.ascontiguousarray(block).data)
+
+    def _grow(self, rows: int, values: Mapping[str, int]) -> None:
+        self.rows += rows
+        self._ends = {name: self._ends.get(name, 0) + count for name, count in values.items()}
+
+
+def _without_cutting(path: str, flags: int) -> int:
+    """Pieces are written side by side into one file."""
+    return os.open(path, flags & ~os.O_TRUNC, 0o666)
+
+
+def _ends_at(offsets: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(n + 1,) int64 offsets of the lists at `places`, one after another."""
+    ends = np.zeros(len(places) + 1, dtype=np.int64)
+    np.cumsum(offsets.take(places + 1) - offsets.take(places), out=ends[1:])
+    return ends
 
 
 def size_of(rows: Rows) -> int:
@@ -98,13 +133,10 @@ def take_lists(
     values: np.ndarray, offsets: np.ndarray, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The lists at `places`, in that order."""
-    begins = offsets.take(places)
-    lengths = offsets.take(places + 1) - begins
-    ends = np.zeros(len(places) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=ends[1:])
+    begins, ends = offsets.take(places), _ends_at(offsets, places)
     if native.compiled():
         return native.take_lists(values, begins, ends), ends
-    source = np.repeat(begins - ends[:-1], lengths) + np.arange(ends[-1])
+    source = np.repeat(begins - ends[:-1], np.diff(ends)) + np.arange(ends[-1])
     return values.take(source), ends
 
 

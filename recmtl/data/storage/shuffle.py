@@ -7,18 +7,16 @@ one bucket, and lie beside each other in it: they are permuted as one, and among
 
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from itertools import chain, zip_longest
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rowfiles import Appender, Rows, describe, joined, open_rows, size_of
 from recmtl.data.storage.together import TOGETHER
 
-BUCKET_BYTES, PIECE_ROWS = 1 << 26, 1 << 14
+BUCKET_BYTES = 1 << 26
 Chosen = tuple[Rows, np.ndarray]  # rows, and the places (n,) of those that are shuffled
 Drawn = tuple[Rows, np.ndarray, np.ndarray]  # and the bucket of each of those (n,)
 
@@ -40,10 +38,10 @@ def shuffle(
     if expected <= held:
         rows, places, targets = _held(drawn, first, total)
         for bucket in filter(len, _apart(targets, count)):
-            _write(rows, _permuted(rows, places[bucket], generator), out)
+            out.append_at(rows, _permuted(rows, places[bucket], generator))
     else:
         for rows in _on_disk(drawn, count, out.folder.with_name(f"{out.folder.name}.scratch")):
-            _write(rows, _permuted(rows, np.arange(len(rows)), generator), out)
+            out.append_at(rows, _permuted(rows, np.arange(len(rows)), generator))
     return describe(first)
 
 
@@ -113,14 +111,3 @@ def _on_disk(drawn: Iterable[Drawn], count: int, scratch: Path) -> Iterator[Rows
             yield open_rows(bucket.folder, bucket.rows, types)
         shutil.rmtree(bucket.folder)
     scratch.rmdir()
-
-
-def _write(rows: Rows, order: np.ndarray, out: Appender) -> None:
-    """Append the rows in this order: a piece while the next two are gathered, each by a thread."""
-    pieces = np.split(order, range(PIECE_ROWS, len(order), PIECE_ROWS))
-    with (
-        closing(prefetched((rows.take(places) for places in pieces[::2]), 1)) as even,
-        closing(prefetched((rows.take(places) for places in pieces[1::2]), 1)) as odd,
-    ):
-        for piece in filter(None, chain.from_iterable(zip_longest(even, odd))):
-            out.append(piece)
