@@ -1,9 +1,10 @@
 -- Rows of one day of the examples, in the order of the log, from a range of rows of its files. The level
--- of compression costs a sixth less than the usual one, and a tenth more space.
+-- of compression costs a sixth less than the usual one, and a tenth more space; version 2, which splits the
+-- bytes of numbers and keeps differences of integers, is written and read sooner, in no more space.
 -- Replace: `this_day`, `first_row`, `last_row`, `file`.
 COPY (
     SELECT * EXCLUDE (_day)
     FROM examples
     WHERE _day IS NOT DISTINCT FROM this_day AND _row BETWEEN first_row AND last_row
     ORDER BY _file, _row
-) TO 'file' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880)
+) TO 'file' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v2, ROW_GROUP_SIZE 122880)
