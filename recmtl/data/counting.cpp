@@ -92,18 +92,22 @@ struct Sums {
 
 Sums sums_of(const Array& array, const std::uint8_t* wanted, i64 size) {
   const double* x = static_cast<const double*>(array.values) + array.offset;
-  const auto counts = [&](i64 n) { return wanted[n] && is_valid(array, n) && std::isfinite(x[n]); };
-  Sums found{0.0L, 0.0, INFINITY, -INFINITY, 0};
+  std::vector<double> kept(std::size_t(size) + 1);  // those that count, side by side: no guesses in what follows
+  i64 known = 0;
   for (i64 n = 0; n < size; ++n) {
-    if (!counts(n)) continue;
-    found.sum += x[n];
-    found.least = std::min(found.least, x[n]);
-    found.most = std::max(found.most, x[n]);
-    ++found.known;
+    kept[known] = x[n];
+    known += i64(wanted[n] && is_valid(array, n)) & i64(std::abs(x[n]) < INFINITY);
   }
-  const double mean = found.known ? double(found.sum / found.known) : 0.0;
-  for (i64 n = 0; n < size; ++n)
-    if (counts(n)) found.squares += (x[n] - mean) * (x[n] - mean);
+  Sums found{0.0L, 0.0, INFINITY, -INFINITY, known};
+  long double sums[4] = {};
+  for (i64 n = 0; n < known; ++n) sums[n % 4] += kept[n];
+  found.sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  const double mean = known ? double(found.sum / known) : 0.0;
+  for (i64 n = 0; n < known; ++n) {
+    found.least = std::min(found.least, kept[n]);
+    found.most = std::max(found.most, kept[n]);
+    found.squares += (kept[n] - mean) * (kept[n] - mean);
+  }
   return found;
 }
 

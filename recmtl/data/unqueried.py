@@ -54,7 +54,9 @@ def read(
         for file in examples.files(None if day is None else [day]):
             for table in _tables(file, names, rows):
                 codes = parts.codes(table, day)
-                part = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes == NONE), list(PARTS))
+                part = pa.DictionaryArray.from_arrays(
+                    pa.array(codes, mask=codes == NONE), list(PARTS), safe=False
+                )
                 if DAY in columns:
                     table = table.append_column(DAY, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
                 yield day, table.select(columns).append_column(PART, part)
@@ -104,7 +106,8 @@ class Parts:
             self.columns = split.hash
         elif isinstance(split, FilesSplit):
             found = parts_of_files(split, sources)
-            self._of_file = np.array([NONE if part is None else PARTS.index(part) for part in found])
+            places = [NONE if part is None else PARTS.index(part) for part in found]
+            self._of_file = np.array(places, np.int8)
             self.columns = CUT if hashes(split) else CUT[:1]
         else:
             self._limits: Mapping[str, date] = limits_of(split, zone)
@@ -120,29 +123,34 @@ class Parts:
         return bool(start <= np.datetime64(day) + around and np.datetime64(day) - around <= stop)
 
     def codes(self, table: pa.Table, day: date | None) -> np.ndarray:
-        """(B,) places in PARTS of the rows of a table, all of one day; NONE for those of no part."""
+        """(B,) int8 places in PARTS of the rows of a table, all of one day; NONE for those of no part."""
         split = self._split
         if isinstance(split, HashSplit):
             return 2 - self._cut(table, split.test, split.test + split.valid)
         if isinstance(split, TimeSplit):
             if split.by_day:
-                return np.full(len(table), self._between(np.array([day], "M8[D]"))[0])
+                return np.full(len(table), self._between(np.array([day], "M8[D]"))[0], np.int8)
             return self._between(table["_time"].to_numpy())
-        codes: np.ndarray = self._of_file[table["_file"].to_numpy()]
+        codes: np.ndarray = self._of_file.take(table["_file"].to_numpy())
         if hashes(split):
             cut = self._cut(table, split.files.valid_fraction) == 0
-            codes[cut & (codes == PARTS.index(split.files.valid_from))] = PARTS.index("valid")
+            cut &= codes == PARTS.index(split.files.valid_from)
+            np.putmask(codes, cut, PARTS.index("valid"))
         return codes
 
     def _cut(self, table: pa.Table, *shares: float) -> np.ndarray:
-        """(B,) how many of these shares of all hashes a row's lies beyond."""
+        """(B,) int8: how many of these shares of all hashes a row's lies beyond."""
         columns = [table[name].combine_chunks() for name in self.columns]
         kinds = [pa.int64() if pa.types.is_integer(column.type) else pa.string() for column in columns]
         hashed = native.md5([column.cast(kind) for column, kind in zip(columns, kinds, strict=True)])
-        return np.searchsorted(np.array([threshold(s) for s in shares], np.uint64), hashed, side="right")
+        beyond = np.zeros(len(table), np.int8)
+        for share in shares:
+            beyond += hashed >= np.uint64(threshold(share))
+        return beyond
 
     def _between(self, moments: np.ndarray) -> np.ndarray:
         """Places in PARTS, or NONE, of days or times."""
         begins = np.array([self._limits[name] for name in ("start", "valid", "test")], moments.dtype)
         found = np.searchsorted(begins, moments, side="right") - 1
-        return np.where(moments <= np.array(self._limits["stop"], moments.dtype), found, NONE)
+        inside = moments <= np.array(self._limits["stop"], moments.dtype)
+        return np.where(inside, found, NONE).astype(np.int8)
