@@ -60,6 +60,7 @@ def read(
                 if DAY in columns:
                     table = table.append_column(DAY, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
                 yield day, table.select(columns).append_column(PART, part)
+            pa.default_memory_pool().release_unused()  # else it grows from file to file
 
 
 def parts_of(table: pa.Table) -> np.ndarray:
