@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recmtl.data import native
+from recmtl.data.allocator import use_jemalloc
 from recmtl.data.examples import DAY, PART, PARTS, Examples
 from recmtl.data.split import CUT, hashes, limits_of, parts_of_files, threshold
 from recmtl.errors import RecmtlError
@@ -46,6 +47,7 @@ def read(
     for rows of none; days that hold no other rows are passed over. Raises RecmtlError where a file cannot
     be read.
     """
+    use_jemalloc()
     parts = Parts(split, [source["path"] for source in examples.manifest["sources"]],
                   examples.manifest["zone"])
     names = [name for name in dict.fromkeys([*columns, *parts.columns]) if name != DAY]
@@ -60,7 +62,6 @@ def read(
                 if DAY in columns:
                     table = table.append_column(DAY, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
                 yield day, table.select(columns).append_column(PART, part)
-            pa.default_memory_pool().release_unused()  # else it grows from file to file
 
 
 def parts_of(table: pa.Table) -> np.ndarray:

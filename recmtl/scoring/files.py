@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recmtl.data.allocator import use_jemalloc
 from recmtl.data.candidates import Source
 from recmtl.data.logs.table import partition_values
 from recmtl.errors import RecmtlError
@@ -28,6 +29,7 @@ def score_files(
     reads rates, `rates_day`, and as many rows in the same order. Raises RecmtlError naming the file, and
     writes nothing then.
     """
+    use_jemalloc()
     opened = [_open(file) for file in inputs]
     total = sum(reader.metadata.num_rows for reader in opened)
     manifest = {"model": scorer.version, "rows": total, "inputs": [file.name for file in inputs]}
