@@ -49,7 +49,7 @@ from recmtl.schema.contract import Contract
 from recmtl.seed import seed_everything, sums_in_order
 
 DRAWING = "model.svg"
-EVALUATED = 4096  # rows at a time at least, however small a training batch is
+EVALUATED = 2048  # rows at a time at least, however small a training batch is
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class Run:
 
     @property
     def evaluated(self) -> int:
-        """Rows of a batch that is scored: those of a training step, whose memory is there already."""
-        return max(self.experiment.train.batch_size, EVALUATED)
+        """Rows of a batch that is scored: half a step's, as scores are fp32 where steps may be bf16."""
+        return max(self.experiment.train.batch_size // 2, EVALUATED)
 
     @property
     def checkpoints(self) -> Path:
@@ -167,9 +167,9 @@ class _Training:
         with write_folder(run.folder, manifest) as folder:
             model, predictions = self.train(heard, progress, folder)
             manifest["parameters"] = parameter_count(model)
-            save_predictions(predictions, folder, "valid", run.title)
             del model  # its weights are in the file that the bundle is made from
             give_freed_memory_back()
+            save_predictions(predictions, folder, "valid", run.title)
             _save_bundle(run, self._keep().best, prepared, folder)
         shutil.rmtree(run.checkpoints)
 
