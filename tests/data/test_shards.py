@@ -11,7 +11,8 @@ import pytest
 
 from recmtl.data import shards as shards_module
 from recmtl.data.encoder import Encoder
-from recmtl.data.shards import Shards, write_shards
+from recmtl.data.sharding import write_shards
+from recmtl.data.shards import Shards
 from recmtl.data.storage import blocks
 from recmtl.data.storage import shuffle as shuffling
 from recmtl.data.storage.rare import SHARE

@@ -13,7 +13,8 @@ from recmtl.data import loader as loading
 from recmtl.data import shards as shards_module
 from recmtl.data.encoder import Encoder
 from recmtl.data.loader import Loader
-from recmtl.data.shards import Shards, shards_key, write_shards
+from recmtl.data.sharding import write_shards
+from recmtl.data.shards import Shards, shards_key
 from recmtl.data.storage import blocks
 from recmtl.data.storage import shuffle as shuffling
 from recmtl.data.storage.together import runs_of
