@@ -22,7 +22,7 @@ def heavy(code: str) -> str:
 
 @pytest.mark.parametrize(
     "name",
-    ["recmtl", "recmtl.schema", "recmtl.experiment", "recmtl.data.ingest", "recmtl.data.shards",
+    ["recmtl", "recmtl.schema", "recmtl.experiment", "recmtl.data.ingest", "recmtl.data.sharding",
      "recmtl.cli"],
 )
 def test_importing_stays_light(name: str) -> None:
