@@ -24,7 +24,8 @@ from recmtl.data import native
 from recmtl.data.duck import connect
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import Examples
-from recmtl.data.shards import write_shards
+from recmtl.data.selection import select, select_parts
+from recmtl.data.sharding import write_shards
 from recmtl.data.unqueried import BLOCK_ROWS
 from recmtl.experiment import Experiment
 
@@ -40,7 +41,7 @@ def stages(experiment: Experiment, examples: Examples, out: Path) -> list[Stage]
     columns = list(examples.columns)
     encoder = Encoder.fit(experiment, examples, width)
     with closing(connect(limit)) as db:
-        batches = islice(db.sql(examples.select()).to_arrow_reader(BLOCK_ROWS), SAMPLE)
+        batches = islice(db.sql(select(examples)).to_arrow_reader(BLOCK_ROWS), SAMPLE)
         tables = [pa.Table.from_batches([batch]) for batch in batches]
     encoder.encode(tables[0])  # makes what look-ups need
 
@@ -59,9 +60,9 @@ def stages(experiment: Experiment, examples: Examples, out: Path) -> list[Stage]
         write_shards(experiment, examples, encoder, out, 1)
 
     return [
-        ("decode alone, DuckDB", rows, lambda: read(examples.select())),
+        ("decode alone, DuckDB", rows, lambda: read(select(examples))),
         ("decode alone, pyarrow", rows, scan),
-        ("decode and tell the part, DuckDB", rows, lambda: read(examples.select_parts(split, columns))),
+        ("decode and tell the part, DuckDB", rows, lambda: read(select_parts(examples, split, columns))),
         ("encode from memory", sum(map(len, tables)), lambda: [encoder.encode(t) for t in tables]),
         ("fit", rows, lambda: Encoder.fit(experiment, examples, width)),
         ("encode: shards written", rows, write),

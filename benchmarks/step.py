@@ -39,11 +39,12 @@ def ingest(experiment: Experiment, out: Path, options: pipeline.Options) -> Foun
 
 def decode(experiment: Experiment, out: Path, options: pipeline.Options) -> Found:
     from recmtl.data.duck import connect
+    from recmtl.data.selection import select
 
     examples = Examples.open(out / "examples")
     columns = [*examples.features, *experiment.labels]
     with closing(connect(experiment.data.memory_limit, experiment.spill)) as db:
-        rows = sum(len(batch) for batch in db.sql(examples.select(columns=columns)).to_arrow_reader())
+        rows = sum(len(batch) for batch in db.sql(select(examples, columns=columns)).to_arrow_reader())
     return {"rows": rows}
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recmtl.data import contract
 from recmtl.data.encoding import starts
 from recmtl.data.examples import Examples
-from recmtl.data.ingest import settings_key
+from recmtl.data.settings_key import settings_key
 from recmtl.data.shards import shards_key
+from recmtl.data.verdict import require
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
 from recmtl.folder import digest, is_current, read_manifest
@@ -24,7 +24,7 @@ def open_examples(experiment: Experiment, out: Path) -> Examples:
     wanted = settings_key(experiment)
     if examples.manifest.get("settings", wanted) != wanted:
         raise _stale(examples.folder, "ingest")
-    contract.require(experiment, examples.manifest, out / "contract")
+    require(experiment, examples.manifest, out / "contract")
     return examples
 
 

@@ -14,11 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from recmtl.data import contract
-from recmtl.data import ingest as ingesting
 from recmtl.data.examples import Examples
 from recmtl.data.increments.days import EVERY_DAY, Window
-from recmtl.data.rates.write import write_rates
 from recmtl.errors import RecmtlError, nearest
 from recmtl.experiment import Experiment
 from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
@@ -64,6 +61,10 @@ def ingest(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
 
     Raises RecmtlError where the contract has errors, once its report is written.
     """
+    from recmtl.data import contract  # SQL, which training does without
+    from recmtl.data import ingest as ingesting
+    from recmtl.data.rates.write import write_rates
+
     experiment = _experiment(config).known_at(options.as_of)
     manifest = ingesting.ingest(experiment, out / "examples", options.progress, options.days)
     _warn(manifest["warnings"])
@@ -83,7 +84,7 @@ def encode(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
     """OUT/examples → OUT/encoder (fitted on train) and OUT/shards."""
     from recmtl.current import encoder_key, open_examples
     from recmtl.data.encoder import Encoder
-    from recmtl.data.shards import write_shards
+    from recmtl.data.sharding import write_shards
 
     experiment = _experiment(config)
     examples = open_examples(experiment, out)

@@ -17,9 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from recmtl.bundle import GOLDEN_ROWS, Bundle, stored_model
-from recmtl.data.duck import connect
-from recmtl.data.encoder import Encoder
 from recmtl.data.encoding import starts
 from recmtl.data.examples import Examples
 from recmtl.data.loader import Loader
@@ -49,7 +46,7 @@ from recmtl.schema.contract import Contract
 from recmtl.seed import seed_everything, sums_in_order
 
 DRAWING = "model.svg"
-EVALUATED = 4096  # rows at a time at least, however small a training batch is
+EVALUATED = 2048  # rows at a time at least, however small a training batch is
 
 
 @dataclass(frozen=True)
@@ -99,8 +96,8 @@ class Run:
 
     @property
     def evaluated(self) -> int:
-        """Rows of a batch that is scored: those of a training step, whose memory is there already."""
-        return max(self.experiment.train.batch_size, EVALUATED)
+        """Rows of a batch that is scored: half a step's, as scores are fp32 where steps may be bf16."""
+        return max(self.experiment.train.batch_size // 2, EVALUATED)
 
     @property
     def checkpoints(self) -> Path:
@@ -167,9 +164,9 @@ class _Training:
         with write_folder(run.folder, manifest) as folder:
             model, predictions = self.train(heard, progress, folder)
             manifest["parameters"] = parameter_count(model)
-            save_predictions(predictions, folder, "valid", run.title)
             del model  # its weights are in the file that the bundle is made from
             give_freed_memory_back()
+            save_predictions(predictions, folder, "valid", run.title)
             _save_bundle(run, self._keep().best, prepared, folder)
         shutil.rmtree(run.checkpoints)
 
@@ -239,6 +236,8 @@ def _labels(shards: Shards) -> dict[str, np.ndarray]:
 
 def evaluate_run(run: Run, prepared: Prepared, device: str, out: Path, progress: Progress) -> None:
     """Score the test rows with a finished run, into `out` (an existing folder)."""
+    from recmtl.bundle import Bundle  # has an encoder and so SQL: a fit holds neither
+
     test = Shards.open(prepared.shards / "test")
     bundle = Bundle.load(run.bundle, device)
     predictions = predict(
@@ -266,11 +265,17 @@ def load_scores(folder: Path, part: str) -> dict[str, np.ndarray]:
 
 def _save_bundle(run: Run, weights: Path, prepared: Prepared, folder: Path) -> None:
     """Write the bundle with golden rows from valid: rows that no weight was fitted to."""
+    # SQL and what encodes take memory that a fit has no use for: they are loaded after it.
+    from recmtl.bundle import GOLDEN_ROWS, Bundle, stored_model
+    from recmtl.data.duck import connect
+    from recmtl.data.encoder import Encoder
+    from recmtl.data.selection import select
+
     experiment, encoder = run.experiment, Encoder.load(prepared.encoder)
     model = stored_model(experiment, run.model, encoder, weights)
     bundle = Bundle(experiment, run.model, run.seed, encoder, model)
     examples = Examples.open(prepared.examples)
-    query = examples.select(experiment.data.split, "valid", list(encoder.columns))
+    query = select(examples, experiment.data.split, "valid", list(encoder.columns))
     with connect() as connection:
         golden = connection.sql(f"{query} LIMIT {GOLDEN_ROWS}").to_arrow_table()
     manifest: dict[str, Any] = {"model": run.model, "seed": run.seed}

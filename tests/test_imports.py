@@ -22,7 +22,7 @@ def heavy(code: str) -> str:
 
 @pytest.mark.parametrize(
     "name",
-    ["recmtl", "recmtl.schema", "recmtl.experiment", "recmtl.data.ingest", "recmtl.data.shards",
+    ["recmtl", "recmtl.schema", "recmtl.experiment", "recmtl.data.ingest", "recmtl.data.sharding",
      "recmtl.cli"],
 )
 def test_importing_stays_light(name: str) -> None:
@@ -31,6 +31,26 @@ def test_importing_stays_light(name: str) -> None:
 
 def test_training_asks_for_torchrec_only_where_tables_are_sharded() -> None:
     code = "import recmtl.run\nassert not {'torchrec', 'fbgemm_gpu'} & set(sys.modules)"
+    assert heavy(code) == "HEAVY ['torch']"
+
+
+def test_a_fit_loads_no_sql(finished: Path, tmp_path: Path) -> None:
+    """It would hold it until its end, for nothing."""
+    code = f"""
+from pathlib import Path
+from recmtl.current import open_prepared
+from recmtl.experiment import Experiment
+from recmtl.run import Run, train_run
+import recmtl.pipeline
+experiment = Experiment.read(Path({str(finished / "shop.toml")!r}))
+prepared = open_prepared(experiment, Path({str(finished / "out")!r}))
+epochs = []
+def listen(epoch):
+    epochs.append(epoch)
+    assert not {{"duckdb", "sqlglot", "recmtl.bundle"}} & set(sys.modules)
+train_run(Run(experiment, "mmoe", 1, Path({str(tmp_path / "run")!r})), prepared, "cpu", listen)
+assert epochs and "recmtl.bundle" in sys.modules
+"""
     assert heavy(code) == "HEAVY ['torch']"
 
 

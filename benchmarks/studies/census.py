@@ -31,6 +31,7 @@ from recmtl import pipeline
 from recmtl.current import open_prepared
 from recmtl.data.duck import connect
 from recmtl.data.examples import Examples
+from recmtl.data.selection import select
 from recmtl.data.shards import Shards
 from recmtl.demo import configuration
 from recmtl.experiment import Experiment
@@ -138,7 +139,7 @@ def _frame(config: Experiment, examples: Examples, part: str, columns: list[str]
     """The features as text, the labels as numbers."""
     wanted = list(labels(config).values())
     with connect() as connection:
-        query = examples.select(config.data.split, part, [*columns, *wanted])
+        query = select(examples, config.data.split, part, [*columns, *wanted])
         rows: pa.Table = connection.sql(query).to_arrow_table()
     frame: pd.DataFrame = rows.to_pandas().astype(str)
     return frame.assign(**{label: rows[label].to_numpy() for label in wanted})

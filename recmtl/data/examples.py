@@ -1,6 +1,6 @@
-"""Opened examples: a folder that ingest wrote goes in, SQL for the rows of a part comes out."""
+"""Opened examples: what a folder that ingest wrote says of its rows; `selection` gives SQL for them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlglot import exp
 
 from recmtl.data.day_files import UNDATED, day_files
-from recmtl.data.query import column, dated, text, tree
-from recmtl.data.rates.join import join, needed, rows_need
 from recmtl.data.rates.opened import Rates
 from recmtl.data.rates.states import rated
-from recmtl.data.split import hashes, part_tree
-from recmtl.errors import RecmtlError, nearest
+from recmtl.errors import RecmtlError
 from recmtl.folder import read_manifest
-from recmtl.schema import Feature, Split
+from recmtl.schema import Feature
 
 PARTS, PART = ("train", "valid", "test"), "_part"
 DAY = "dt"  # what a row's day is called in SQL
@@ -77,77 +73,6 @@ class Examples:
         names = self.manifest["days"] if days is None else [day.isoformat() for day in days]
         return [file for name in sorted(names) for file in day_files(self.folder, name)]
 
-    def select(
-        self, split: Split | None = None, part: str | None = None,
-        columns: Sequence[str] | None = None, days: Sequence[date] | None = None,
-        ordered: bool = True,
-    ) -> str:
-        """SQL for the rows of a part, or for all rows, in the order day, file, row.
-
-        DuckDB keeps that order where the result is fetched, streamed or copied. `columns` are those
-        of `columns`, and `dt` where rows have a day; all but `dt` by default. Rows with rates are
-        sorted, unless their order is no matter: better a few of `days` at a time.
-        """
-        names = self._known(self.columns if columns is None else columns)
-        if (split is None) != (part is None) or part not in (None, *PARTS):
-            raise ValueError(f"give a split and one of {PARTS}, or neither")
-        nodes = {"part_of_row": self._part_of(split), "part": exp.convert(part or "all")}
-        return self._query("select", nodes, names, days, ordered)
-
-    def select_parts(
-        self, split: Split, columns: Sequence[str], days: Sequence[date] | None = None
-    ) -> str:
-        """The same for the rows of all parts, each read once; the first column, `_part`, names it.
-
-        Where a hash tells the part, rows of no part are among them, with a null there: to leave them out
-        would be to compute it twice.
-        """
-        part = self._part_of(split)
-        wanted = exp.true() if hashes(split) else part.is_(exp.null()).not_()
-        nodes = {"part_of_row": part, "wanted": wanted}
-        return self._query("select_parts", nodes, [PART, *self._known(columns)], days)
-
-    def _known(self, columns: Iterable[str]) -> list[str]:
-        names, known = list(columns), [*self.columns, *([DAY] if self.dated else [])]
-        for name in names:
-            if name not in known:
-                raise RecmtlError(
-                    f"examples have no column {name!r}", where=self.folder, fix=nearest(name, known)
-                )
-        return names
-
-    def _query(
-        self, file: str, nodes: Mapping[str, exp.Expr], names: Sequence[str],
-        days: Sequence[date] | None, ordered: bool = True,
-    ) -> str:
-        """SQL for columns of the rows that `sql/FILE.sql` selects, and of the rates that they need."""
-        if not self.rated(names):
-            return text(self._rows(file, nodes, names, days))
-        rates, days = self.rates, self.days if days is None else days
-        states = needed(names, rates.states(rated(self.features)))
-        plain = self._rows(file, nodes, rows_need(names, states), days)
-        tables = {state: dated(rates.files(state, days)) for state in states}
-        query = join(plain, names, states, rates.keys, tables)
-        if not ordered:
-            query.set("order", None)
-        return text(query)
-
     def rated(self, columns: Iterable[str]) -> bool:
         """Whether any of the columns is joined from rates."""
         return any(name not in self.manifest["columns"] and name not in (DAY, PART) for name in columns)
-
-    def _rows(
-        self, file: str, nodes: Mapping[str, exp.Expr], names: Sequence[str],
-        days: Sequence[date] | None,
-    ) -> exp.Select:
-        """Of the examples alone."""
-        query = tree(file, rows_of_days=dated(self.files(days), "examples"), **nodes)
-        assert isinstance(query, exp.Select)
-        given = [e for e in query.expressions if e.alias == PART]
-        return query.select(*given, *(column(n) for n in names if n != PART), append=False)
-
-    def _part_of(self, split: Split | None) -> exp.Expr:
-        if split is None:
-            return exp.convert("all")
-        sources = [source["path"] for source in self.manifest["sources"]]
-        return part_tree(split, sources, self.manifest["zone"])

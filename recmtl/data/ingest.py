@@ -10,19 +10,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from recmtl.data.duck import engine_errors
 from recmtl.data.engine import open_engine
 from recmtl.data.increments.days import EVERY_DAY, Window
 from recmtl.data.increments.known import Known, Listing
 from recmtl.data.renewal import Order, renew
-from recmtl.folder import digest, locked, read_manifest
+from recmtl.data.settings_key import settings_key
+from recmtl.folder import locked, read_manifest
 from recmtl.progress import SILENT, Progress
-from recmtl.schema import HashSplit, Problem
+from recmtl.schema import Problem
 
-FORMAT = 4  # raised when the same configuration and files would give other examples
-_NOT_THEIRS = {"split", "half_life", "engine", "memory_limit", "spill", "as_of"}  # no part of examples
 _log = logging.getLogger("recmtl")
 
 
@@ -50,20 +47,3 @@ def ingest(
         ):
             renew(db, Order(problem, settings, out, known, listing, window), progress)
         return read_manifest(out)
-
-
-def settings_key(problem: Problem) -> str:
-    """What the examples depend on in the configuration, whatever the files hold; paths are unexpanded."""
-
-    def plain(value: BaseModel) -> Any:
-        return value.model_dump(mode="json")
-
-    data = problem.data
-    return digest({
-        "format": FORMAT,
-        "data": data.model_dump(mode="json", exclude=_NOT_THEIRS),
-        "hash": data.split.hash if isinstance(data.split, HashSplit) else (),
-        "labels": problem.labels,
-        "features": {n: plain(f) for n, f in problem.features.items()},
-        "tasks": {n: plain(t) for n, t in problem.tasks.items()},
-    })

@@ -1,6 +1,6 @@
 """Rows of examples that need no SQL: Parquet files in, Arrow tables with the part of each row out.
 
-What is read is what `Examples.select_parts` gives, sooner: a split is told in numpy, and its hash by a
+What is read is what `selection.select_parts` gives, sooner: a split is told in numpy, and its hash by a
 loop that is quicker than the engine's. SQL joins rates, and hashes columns that are no ids.
 """
 

@@ -7,6 +7,7 @@ a null row, so that its count can grow.
 
 from functools import cached_property
 from pathlib import Path
+from shutil import copyfile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,7 +78,11 @@ class Vocabulary:
         return self._counts.select(columns)
 
     def write(self, file: Path) -> None:
-        pq.write_table(self.table, file, compression="zstd")
+        """One that was read is the copy of its file: its counts and days need not come into memory."""
+        if isinstance(self._counts, Path):
+            copyfile(self._counts, file)
+        else:
+            pq.write_table(self.table, file, compression="zstd")
 
     def rows(self, values: pa.Array) -> np.ndarray:
         """(B,) int64 rows of values of the vocabulary's own type; nulls read the null row."""

@@ -18,6 +18,7 @@ from recmtl.progress import SILENT, Progress
 from recmtl.scoring.score import PIECE, VERSION, Scorer
 
 GROUP = 8  # batches that are written at a time, as one row group
+BUFFER = 1 << 17  # bytes of a column that are read at a time, where Arrow would read all of a row group's
 
 
 def score_files(
@@ -84,7 +85,8 @@ def _tables(
 
 def _open(file: Path) -> pq.ParquetFile:
     with _readable(file):
-        return pq.ParquetFile(file, pre_buffer=False)  # it would hold all that was read until its end
+        # To buffer ahead would be to hold what was read until the file's end.
+        return pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER)
 
 
 @contextmanager

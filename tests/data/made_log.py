@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recmtl.data.examples import Examples
+from recmtl.data.selection import select
 from recmtl.schema import Problem
 
 ROWS: dict[str, list[Any]] = {
@@ -48,5 +49,5 @@ def problem(root: Path, **changes: Any) -> Problem:
 
 def rows(folder: Path, *columns: str, part: str | None = None, split: Any = None) -> list[Any]:
     """Rows of examples as tuples, in their order."""
-    query = Examples.open(folder).select(split, part, columns or None)
+    query = select(Examples.open(folder), split, part, columns or None)
     return duckdb.connect().execute(query).fetchall()

@@ -7,6 +7,7 @@ import pytest
 from recmtl.data.examples import Examples
 from recmtl.data.ingest import ingest
 from recmtl.data.rates.write import write_rates
+from recmtl.data.selection import select
 from recmtl.errors import RecmtlError
 from recmtl.schema import Bag, HashSplit
 from tests.data.made_log import ROWS, problem, rows, write
@@ -38,9 +39,9 @@ def test_features_and_columns(folder: Path) -> None:
 
 def test_unknown_column_and_part_are_refused(folder: Path) -> None:
     with pytest.raises(RecmtlError, match="did you mean 'price'"):
-        Examples.open(folder).select(columns=["prise"])
+        select(Examples.open(folder), columns=["prise"])
     with pytest.raises(ValueError, match="give a split"):
-        Examples.open(folder).select(part="train")
+        select(Examples.open(folder), part="train")
 
 
 def test_no_folder(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ import torch
 from recmtl.data import loader as loading
 from recmtl.data.encoder import Encoder
 from recmtl.data.loader import Loader
-from recmtl.data.shards import Shards, write_shards
+from recmtl.data.sharding import write_shards
+from recmtl.data.shards import Shards
 from recmtl.data.storage.prefetch import prefetched
 
 TRAIN = 1000

@@ -17,6 +17,7 @@ from recmtl.data.ingest import ingest
 from recmtl.data.rates.horizon import horizon
 from recmtl.data.rates.opened import Rates
 from recmtl.data.rates.write import write_rates
+from recmtl.data.selection import select
 from recmtl.errors import RecmtlError
 from recmtl.schema import Problem
 from tests.data import made_log
@@ -87,7 +88,7 @@ def expected(log: pa.Table, form: dict[str, Any]) -> list[list[float | None]]:
 def values(examples: Examples, name: str, form: dict[str, Any]) -> dict[int, list[float | None]]:
     """Row of the log → the joined numbers."""
     columns = [name, f"{name}.n"][: 2 if form["kind"] == "rate" else 1]
-    query = examples.select(columns=["_row", *columns])
+    query = select(examples, columns=["_row", *columns])
     return {row: list(numbers) for row, *numbers in duckdb.connect().execute(query).fetchall()}
 
 
@@ -119,7 +120,7 @@ def test_rates_by_hand(ingested: Made) -> None:
         "clicks": {"kind": "count", "of": ["user"], "label": "click", "days": 1},
     })
     rows = duckdb.connect().execute(
-        examples.select(columns=["dt", "ctr", "ctr.n", "clicks"])
+        select(examples, columns=["dt", "ctr", "ctr.n", "clicks"])
     ).fetchall()
     assert [row[1:] for row in rows] == [
         (None, None, None), (None, None, None), (None, None, None),  # nothing is known before
@@ -157,10 +158,10 @@ def test_a_day_sees_no_label_of_its_own_or_later(ingested: Made) -> None:
 
 def test_rows_keep_their_order_and_number(made: tuple[Problem, Examples]) -> None:
     _, examples = made
-    plain = duckdb.connect().execute(examples.select(columns=["dt", "_file", "_row"])).fetchall()
-    joined = duckdb.connect().execute(examples.select(columns=["dt", "_file", "_row", "all", "pair"]))
+    plain = duckdb.connect().execute(select(examples, columns=["dt", "_file", "_row"])).fetchall()
+    joined = duckdb.connect().execute(select(examples, columns=["dt", "_file", "_row", "all", "pair"]))
     assert [row[:3] for row in joined.fetchall()] == plain == sorted(plain)
-    one = examples.select(columns=["dt", "all"], days=[date(2024, 1, 3)])
+    one = select(examples, columns=["dt", "all"], days=[date(2024, 1, 3)])
     assert {row[0] for row in duckdb.connect().execute(one).fetchall()} == {date(2024, 1, 3)}
 
 
@@ -288,7 +289,7 @@ def test_examples_refuse_the_rates_of_others(ingested: Made, tmp_path: Path) -> 
     manifest = examples.rates.folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace(examples.manifest["key"], "another"))
     with pytest.raises(RecmtlError, match=r"other examples[\s\S]*recmtl ingest"):
-        Examples(examples.folder, examples.manifest).select(columns=["all"])
+        select(Examples(examples.folder, examples.manifest), columns=["all"])
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recmtl.data import shards as shards_module
+from recmtl.data import sharding
 from recmtl.data.encoder import Encoder
-from recmtl.data.shards import Shards, write_shards
+from recmtl.data.sharding import write_shards
+from recmtl.data.shards import Shards
 from recmtl.data.storage import blocks, rowfiles
 from recmtl.data.storage import shuffle as shuffling
 from recmtl.data.storage.rare import SHARE
@@ -98,7 +99,7 @@ def test_train_is_a_permutation_by_seed(
     monkeypatch.setattr(blocks, "BLOCK_ROWS", 90)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         write_shards(*made, tmp_path / name, seed)
-    monkeypatch.setattr(shards_module, "memory_limit", lambda db: 0)
+    monkeypatch.setattr(sharding, "memory_limit", lambda db: 0)
     write_shards(*made, tmp_path / "d", 1)
     a, b, c, through_disk = (contents(Shards.open(tmp_path / name / "train")) for name in "abcd")
     assert a == b == through_disk != c

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 
 from recmtl.data import loader as loading
-from recmtl.data import shards as shards_module
+from recmtl.data import sharding
 from recmtl.data.encoder import Encoder
 from recmtl.data.loader import Loader
-from recmtl.data.shards import Shards, shards_key, write_shards
+from recmtl.data.sharding import write_shards
+from recmtl.data.shards import Shards, shards_key
 from recmtl.data.storage import blocks, rowfiles
 from recmtl.data.storage import shuffle as shuffling
 from recmtl.data.storage.together import runs_of
@@ -91,7 +92,7 @@ def test_requests_are_permuted_by_seed(
 ) -> None:
     first, other = (requests_in_order(written(made, tmp_path / str(s), s)) for s in (1, 2))
     again = files(written(made, tmp_path / "again").folder)
-    monkeypatch.setattr(shards_module, "memory_limit", lambda db: 0)
+    monkeypatch.setattr(sharding, "memory_limit", lambda db: 0)
     assert files(written(made, tmp_path / "through disk").folder) == again
     monkeypatch.setattr(blocks, "BLOCK_ROWS", 700)  # an engine cuts rows as it likes
     bucketed = requests_in_order(written(made, tmp_path / "other blocks"))

@@ -14,6 +14,7 @@ import pytest
 from recmtl.data.duck import connect
 from recmtl.data.examples import PART, Examples
 from recmtl.data.ingest import ingest
+from recmtl.data.selection import select_parts
 from recmtl.data.split import hashes
 from recmtl.data.unqueried import needs_no_sql, read
 from recmtl.errors import RecmtlError
@@ -80,7 +81,7 @@ def test_rows_and_parts_are_those_of_sql(
         request.getfixturevalue("compiler")
     assert needs_no_sql(examples, split, COLUMNS)
     with closing(connect()) as db:
-        batches = db.sql(examples.select_parts(split, COLUMNS)).to_arrow_reader(700)
+        batches = db.sql(select_parts(examples, split, COLUMNS)).to_arrow_reader(700)
         expected = whole(pa.Table.from_batches([batch]) for batch in batches)
     tables = [table for _, table in read(examples, split, COLUMNS, 700)]
     assert max(map(len, tables)) == 700

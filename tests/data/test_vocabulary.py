@@ -145,3 +145,13 @@ def test_buckets_are_filled_evenly() -> None:
     found = Counter(Buckets(8).rows(pa.array(np.arange(80_000) * 4096)).tolist())
     assert set(found) == set(range(3, 11))
     assert all(abs(n - 10_000) < 5 * np.sqrt(10_000) for n in found.values())
+
+
+def test_one_that_was_read_is_copied_without_its_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocabulary([2**63 - 1, -4], [2, 1], min_count=2).write(tmp_path / "v.parquet")
+    read = Vocabulary.read(tmp_path / "v.parquet")
+    monkeypatch.setattr(Vocabulary, "table", property(lambda self: pytest.fail("it comes into memory")))
+    read.write(tmp_path / "copy.parquet")
+    assert (tmp_path / "copy.parquet").read_bytes() == (tmp_path / "v.parquet").read_bytes()

@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from recmtl.data.encoder import Encoder
-from recmtl.data.ingest import settings_key
-from recmtl.data.shards import Shards, shards_key, write_shards
+from recmtl.data.settings_key import settings_key
+from recmtl.data.sharding import write_shards
+from recmtl.data.shards import Shards, shards_key
 from recmtl.data.storage import blocks
 from recmtl.data.unqueried import needs_no_sql
 from recmtl.schema import Data, Problem

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -50,6 +51,16 @@ def test_a_raw_log_scores_as_the_evaluation_did_piece_by_piece(
     written = pq.ParquetFile(tmp_path / "out" / "scores-00000.parquet")
     assert written.num_row_groups < len(raw) / 24
     assert set(found["model_version"]) == {"v"}
+
+
+def test_a_row_group_is_never_held_whole(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).random(1 << 21)  # 16 MB, which nothing packs
+    pq.write_table(pa.table({"x": numbers}), tmp_path / "x.parquet", row_group_size=len(numbers))
+    before = pa.total_allocated_bytes()
+    batches = files._open(tmp_path / "x.parquet").iter_batches(1 << 10)
+    for _ in range(100):
+        next(batches)
+        assert pa.total_allocated_bytes() - before < 8 << 20
 
 
 def test_a_side_table_knows_better_than_a_folder(

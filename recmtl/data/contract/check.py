@@ -6,7 +6,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,9 @@ from recmtl.data.duck import connect, engine_errors
 from recmtl.data.engine import open_engine
 from recmtl.data.examples import Examples
 from recmtl.data.rates.states import rated
-from recmtl.errors import RecmtlError
-from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
+from recmtl.data.verdict import FORMAT, PAGE, REPORT, contract_key, refuse
+from recmtl.folder import is_current, locked, read_manifest, write_folder
 from recmtl.schema import Problem
-
-FORMAT = 2  # raised when the same examples would give another report
-REPORT, PAGE = "contract.json", "index.html"
 
 
 def check(problem: Problem, examples: Path, out: Path) -> Report:
@@ -39,7 +36,7 @@ def check(problem: Problem, examples: Path, out: Path) -> Report:
         if not is_current(out, contract_key(problem, manifest)):
             _write(problem, examples, manifest, out)
     report = read_report(out)
-    _refuse(report["findings"], out)
+    refuse(report["findings"], out)
     return report
 
 
@@ -48,36 +45,6 @@ def read_report(out: Path) -> Report:
     read_manifest(out)
     report: Report = json.loads((out / REPORT).read_text())
     return report
-
-
-def require(problem: Problem, manifest: Mapping[str, Any], out: Path) -> None:
-    """Raise RecmtlError where the report on the examples of this manifest has errors or is of others."""
-    if not is_current(out, contract_key(problem, manifest)):
-        raise RecmtlError(
-            "the examples were not checked", where=out,
-            expected="a report on the examples as they are now", fix="run `recmtl ingest` again",
-        )
-    if read_manifest(out)["levels"]["error"]:
-        _refuse(read_report(out)["findings"], out)
-
-
-def contract_key(problem: Problem, manifest: Mapping[str, Any]) -> str:
-    """What a report depends on."""
-    return digest([
-        FORMAT, manifest["key"], *(manifest.get(name) for name in ("events", "event_days", "later")),
-        problem.contract.model_dump(mode="json"),
-    ])
-
-
-def _refuse(findings: Sequence[Mapping[str, Any]], out: Path) -> None:
-    errors = [f for f in findings if f["level"] == "error"]
-    if not errors:
-        return
-    raise RecmtlError(
-        f"the data contract is broken: {len(errors)} error{'s' * (len(errors) > 1)}", where=out / PAGE,
-        found="; ".join(f"{f['check']} of {f['column']}: {f['found']}" for f in errors),
-        expected="; ".join(f["expected"] for f in errors), fix=errors[0]["fix"],
-    )
 
 
 def _write(problem: Problem, examples: Path, manifest: Mapping[str, Any], out: Path) -> None:

@@ -11,6 +11,7 @@ from recmtl.data.encoding.lookup import occurrences
 from recmtl.data.encoding.statistics import Scale
 from recmtl.data.examples import Examples
 from recmtl.data.query import column, statement
+from recmtl.data.selection import select
 from recmtl.data.split import hashes
 from recmtl.schema import Feature, Split
 from recmtl.schema.features import columns_of
@@ -64,7 +65,7 @@ class TrainRows:
         self._asked = True
 
     def _make(self, kind: str, name: str, columns: Sequence[str]) -> None:
-        rows = self._examples.select(self._split, "train", columns, ordered=False)
+        rows = select(self._examples, self._split, "train", columns, ordered=False)
         self._run(f"CREATE OR REPLACE TEMP {kind} {name} AS {rows}")
 
     def _run(self, query: str) -> Answer:

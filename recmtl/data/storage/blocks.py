@@ -11,6 +11,7 @@ import pyarrow as pa
 from recmtl.data.duck import engine_errors
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import PART, Examples
+from recmtl.data.selection import select_parts
 from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rare import RareIds
 from recmtl.data.storage.rowfiles import Rows
@@ -82,7 +83,7 @@ class Blocks:
             return
         steps = [[day] for day in examples.days] if examples.rated(columns) else [None]
         for days in steps:
-            query = examples.select_parts(split, columns, days)
+            query = select_parts(examples, split, columns, days)
             with engine_errors("the examples"):
                 for batch in db.sql(query).to_arrow_reader(BLOCK_ROWS):
                     yield pa.Table.from_batches([batch])

@@ -13,6 +13,7 @@ from recmtl.data.contract.sample import Rows
 from recmtl.data.examples import Examples
 from recmtl.data.ingest import ingest
 from recmtl.data.rates.write import write_rates
+from recmtl.data.selection import select
 from recmtl.errors import RecmtlError
 from recmtl.schema import Problem
 from tests.data.contract.made_days import DAYS, ROWS, Columns, day, problem, write
@@ -52,7 +53,7 @@ def test_sampled_rows_have_their_own_numbers(tmp_path: Path) -> None:
     _, examples = rated(tmp_path)
     rows = Rows(tuple(examples.files(examples.days[1:])), step=700, size=100)
     read = Joined(examples).read(duckdb.connect(), rows.select(dated=True), DAYS[1:])
-    query = examples.select(columns=["told", "told.n", "seen"], days=examples.days[1:])
+    query = select(examples, columns=["told", "told.n", "seen"], days=examples.days[1:])
     every = duckdb.connect().sql(query).to_arrow_table()
     some = np.flatnonzero(np.tile(np.arange(ROWS) % 700 < 100, 3))
     assert {name: column.to_pylist() for name, column in read.items()} == {
