@@ -7,12 +7,14 @@ one bucket, and lie beside each other in it: they are permuted as one, and among
 
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recmtl.data.storage.prefetch import prefetched
 from recmtl.data.storage.rowfiles import Appender, Rows, describe, joined, open_rows, size_of
 from recmtl.data.storage.together import TOGETHER
 
@@ -37,8 +39,11 @@ def shuffle(
     drawn = ((*pair, _buckets(*pair, count, generator)) for pair in chain([start], blocks))
     if expected <= held:
         rows, places, targets = _held(drawn, first, total)
-        for bucket in filter(len, _apart(targets, count)):
-            out.append_at(rows, _permuted(rows, places[bucket], generator))
+        buckets = filter(len, _apart(targets, count))
+        orders = (_permuted(rows, places[bucket], generator) for bucket in buckets)
+        with closing(prefetched(orders, 1)) as ready:
+            for order in ready:
+                out.append_at(rows, order)
     else:
         for rows in _on_disk(drawn, count, out.folder.with_name(f"{out.folder.name}.scratch")):
             out.append_at(rows, _permuted(rows, np.arange(len(rows)), generator))
