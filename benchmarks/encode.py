@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from recmtl import pipeline
 from recmtl.data import native
@@ -50,6 +51,12 @@ def stages(experiment: Experiment, examples: Examples, out: Path) -> list[Stage]
             for _ in db.sql(query).to_arrow_reader(BLOCK_ROWS):
                 pass
 
+    def decode_log() -> None:
+        for source in examples.manifest["sources"]:
+            with pq.ParquetFile(source["path"]) as file:
+                known = [name for name in columns if name in file.schema_arrow.names]
+                file.read(columns=known, use_threads=False)
+
     def scan() -> None:
         scanner = ds.dataset(examples.files()).scanner(columns=columns, batch_size=BLOCK_ROWS)
         for _ in scanner.to_batches():
@@ -60,6 +67,7 @@ def stages(experiment: Experiment, examples: Examples, out: Path) -> list[Stage]
         write_shards(experiment, examples, encoder, out, 1)
 
     return [
+        ("decode the log's own files, pyarrow, one thread", rows, decode_log),
         ("decode alone, DuckDB", rows, lambda: read(select(examples))),
         ("decode alone, pyarrow", rows, scan),
         ("decode and tell the part, DuckDB", rows, lambda: read(select_parts(examples, split, columns))),
