@@ -7,6 +7,7 @@ import pytest
 
 from recmtl.data.examples import Examples
 from recmtl.data.ingest import ingest
+from recmtl.data.selection import select
 from recmtl.data.synthetic import generate
 from recmtl.experiment import Experiment
 
@@ -21,7 +22,7 @@ def counts(name: str, out: Path) -> tuple[dict[str, int], dict[str, int]]:
     examples = Examples.open(out)
     split = experiment.data.split
     rows = {
-        part: duckdb.sql(f"select count(*) from ({examples.select(split, part)})").fetchall()[0][0]
+        part: duckdb.sql(f"select count(*) from ({select(examples, split, part)})").fetchall()[0][0]
         for part in PARTS
     }
     positives: dict[str, int] = {}
