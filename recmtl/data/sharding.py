@@ -59,7 +59,7 @@ def _write(
 ) -> dict[str, Any]:
     """The parts' folders; returns the types of each one's files.
 
-    Train has `total` rows at most; they are permuted in memory where they take `held` bytes at most.
+    Blocks have `total` rows at most; train's are permuted in memory where all take `held` bytes at most.
     """
     others = {name: _InOrder(folder / name) for name in PARTS if name != "train"}
 

@@ -21,7 +21,7 @@ from recmtl.errors import RecmtlError
 from recmtl.folder import digest, read_manifest
 from recmtl.schema import Problem
 
-FORMAT = 4  # raised when the same encoder and examples would give other files
+FORMAT = 5  # raised when the same encoder and examples would give other files
 KEYS = "keys.parquet"
 
 

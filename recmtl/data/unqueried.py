@@ -19,7 +19,7 @@ from recmtl.errors import RecmtlError
 from recmtl.schema import FilesSplit, HashSplit, Split, TimeSplit
 
 BLOCK_ROWS = 1 << 16  # of a table, wherever examples are read
-GROUP_ROWS = 1 << 17  # decoded at a time
+GROUP_ROWS, GROUP_BYTES = 1 << 17, 1 << 26  # decoded at a time, at most
 NONE = -1  # the code of a row that falls in no part; of others it is the place in PARTS
 _CODES = {"PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE"}
 _IDS = ("BIGINT", "INTEGER", "VARCHAR")  # whose text is the same for everyone
@@ -79,12 +79,19 @@ def _tables(file: str, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
         ) as parquet:
             # To stop within a group is to copy what is left: those that DuckDB writes are read whole.
             for group in range(footer.num_row_groups):
-                for batch in parquet.iter_batches(GROUP_ROWS, row_groups=[group], columns=names):
+                most = _at_most(footer.row_group(group), rows)
+                for batch in parquet.iter_batches(most, row_groups=[group], columns=names):
                     table = pa.Table.from_batches([batch])
                     yield from (table.slice(at, rows) for at in range(0, len(table), rows))
     except (OSError, pa.ArrowException) as error:
         raise RecmtlError(f"unreadable examples: {error}", where=file,
                           fix="run `recmtl ingest` again") from error
+
+
+def _at_most(group: pq.RowGroupMetaData, rows: int) -> int:
+    """How many rows of a group are decoded at a time: a table's `rows` at least."""
+    fit = GROUP_BYTES * int(group.num_rows) // max(int(group.total_byte_size), 1)
+    return min(GROUP_ROWS, max(rows, fit))
 
 
 def _coded(file: pq.FileMetaData) -> list[str]:

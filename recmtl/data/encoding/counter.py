@@ -77,7 +77,7 @@ class Counter:
 
     def _grow(self, room: int) -> None:
         """Twice the room for what there is no more room for."""
-        if 2 * self.nbytes > room or len(self._values) > 2**30:  # ends of strings have 32 bits
+        if 2 * self.nbytes > room or len(self._values) >= 2**30:  # ends of strings have 32 bits
             raise Full
         if self._state.size == self._state.most:
             self._seen, self._ends = _doubled(self._seen), _doubled(self._ends)

@@ -49,7 +49,7 @@ def count(
     columns = {c: examples.columns[c] for n, f in plain.items() for c in inputs_of(n, f)}
     split = problem.data.split
     if not (
-        native.compiled() and problem.data.engine == "duckdb"
+        columns and native.compiled() and problem.data.engine == "duckdb"
         and needs_no_sql(examples, split, list(columns))
     ):
         return Counts()

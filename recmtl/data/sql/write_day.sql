@@ -1,6 +1,7 @@
 -- Rows of one day of the examples, in the order of the log, from a range of rows of its files. The level
 -- of compression costs a sixth less than the usual one, and a tenth more space; version 2, which splits the
--- bytes of numbers and keeps differences of integers, is written and read sooner, in no more space.
+-- bytes of numbers and keeps differences of integers, is written and read sooner, in no more space. (Arrow 25
+-- refuses differences of 32-bit integers that take more than 32 bits: ids are BIGINT, `_file` is small.)
 -- Replace: `this_day`, `first_row`, `last_row`, `file`.
 COPY (
     SELECT * EXCLUDE (_day)

@@ -1,4 +1,4 @@
-"""Examples in, blocks of encoded rows of each part out, with the keys that are carried along."""
+"""Examples in, blocks of encoded rows out, with the places of each part's and the keys carried along."""
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing

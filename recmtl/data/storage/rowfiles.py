@@ -41,7 +41,7 @@ class Rows:
 
 
 class Appender:
-    """A folder's files, appended to block by block; it keeps none open, so there may be many."""
+    """A folder's files, to which rows are written where they belong; it keeps none open: many may be."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -78,18 +78,14 @@ class Appender:
             self._put(f"{file}.offsets.bin", offsets[first:] + end, (row + first) * offsets.itemsize)
 
     def _put(self, name: str, block: np.ndarray, at: int) -> None:
-        with open(self.folder / name, "wb", opener=_without_cutting) as file:
+        # Unlike `open`, it cuts nothing off: pieces are written side by side into one file.
+        with os.fdopen(os.open(self.folder / name, os.O_WRONLY | os.O_CREAT, 0o666), "wb") as file:
             file.seek(at)
             file.write(np.ascontiguousarray(block).data)
 
     def _grow(self, rows: int, values: Mapping[str, int]) -> None:
         self.rows += rows
         self._ends = {name: self._ends.get(name, 0) + count for name, count in values.items()}
-
-
-def _without_cutting(path: str, flags: int) -> int:
-    """Pieces are written side by side into one file."""
-    return os.open(path, flags & ~os.O_TRUNC, 0o666)
 
 
 def _ends_at(offsets: np.ndarray, places: np.ndarray) -> np.ndarray:

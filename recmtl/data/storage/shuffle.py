@@ -28,6 +28,8 @@ def shuffle(
 ) -> dict[str, Any]:
     """Append the chosen rows of `blocks`, which have `total` rows at most, to `out`; return their types.
 
+    How many buckets there are follows from `total` and the size of the first block's rows.
+
     Rows that take more than `held` bytes go through a folder beside `out`, which is made and removed.
     """
     start = next(blocks, None)
@@ -53,11 +55,13 @@ def shuffle(
 def _buckets(
     rows: Rows, places: np.ndarray, count: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """The bucket of each chosen row (n,)."""
+    """The bucket of each chosen row (n,), in as few bytes as hold it."""
     if TOGETHER not in rows.matrices:
-        return generator.integers(0, count, size=len(places))
-    numbers: np.ndarray = rows.matrices[TOGETHER][places, 0].view(np.uint64)
-    return (numbers % np.uint64(count)).astype(np.int64)
+        drawn = generator.integers(0, count, size=len(places))
+    else:
+        drawn = rows.matrices[TOGETHER][places, 0].view(np.uint64) % np.uint64(count)
+    buckets: np.ndarray = drawn.astype(np.min_scalar_type(count))
+    return buckets
 
 
 def _permuted(rows: Rows, places: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -70,16 +74,15 @@ def _permuted(rows: Rows, places: np.ndarray, generator: np.random.Generator) ->
 
 def _apart(targets: np.ndarray, count: int) -> list[np.ndarray]:
     """The places of each bucket's rows, in their order, from the bucket of each row."""
-    # numpy counts narrow integers where it would have to compare wide ones.
-    order = np.argsort(targets.astype(np.min_scalar_type(count)), kind="stable")
+    order = np.argsort(targets, kind="stable")  # numpy counts narrow integers, it would compare wide ones
     return np.split(order, np.cumsum(np.bincount(targets, minlength=count))[:-1])
 
 
 def _held(drawn: Iterable[Drawn], first: Rows, total: int) -> Drawn:
-    """The rows of all blocks, the places of the chosen ones among them, and the bucket of each.
+    """Rows of all blocks, the places of the chosen ones among them, and the bucket of each.
 
     Of the memory that is set aside for `total` rows only what is filled is ever taken. To leave out few
-    rows would take longer than to copy them along.
+    rows of a block would take longer than to copy them along; where most would be, they are left out.
     """
     matrices = {n: np.empty((total, m.shape[1]), m.dtype) for n, m in first.matrices.items()}
     lists: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in first.lists}
@@ -87,6 +90,8 @@ def _held(drawn: Iterable[Drawn], first: Rows, total: int) -> Drawn:
     targets: list[np.ndarray] = []
     count = 0
     for rows, places, buckets in drawn:
+        if 2 * len(places) < len(rows):
+            rows, places = rows.take(places), np.arange(len(places))
         for name, matrix in rows.matrices.items():
             matrices[name][count : count + len(rows)] = matrix
         for name, pair in rows.lists.items():
@@ -96,7 +101,7 @@ def _held(drawn: Iterable[Drawn], first: Rows, total: int) -> Drawn:
         count += len(rows)
     found = Rows(
         {name: matrix[:count] for name, matrix in matrices.items()},
-        {name: joined(pieces) for name, pieces in lists.items()},
+        {name: joined(lists.pop(name)) for name in first.lists},  # one of them twice at a time, no more
     )
     return found, np.concatenate(chosen), np.concatenate(targets)
 
