@@ -226,7 +226,7 @@ def kill_section(found: Result) -> list[str]:
             f"{TITLES[found['model']]} on {found['rows']:,} rows, killed {len(found['places'])} times at "
             f"random moments; runs that came to the end: {found['ended']}, each with the weights of an "
             "undisturbed one, byte for byte. `W1=FOLDER python benchmarks/kill_train.py "
-            "benchmarks/w1a.toml OUT mmoe --after 0.1 0.6`; OUT holds W1a's shards."]
+            f"benchmarks/w1a.toml OUT {found['model']}`; OUT holds W1a's shards."]
 
 
 SECTIONS: dict[str, Callable[[Result], list[str]]] = {
