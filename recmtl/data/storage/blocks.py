@@ -49,7 +49,7 @@ class Blocks:
         self._keys = list(dict.fromkeys(carried))
         self._together, self._weights = data.together, Weights(data, examples)
 
-    def read(self, db: duckdb.DuckDBPyConnection, seed: int) -> Generator["Block"]:
+    def read(self, db: duckdb.DuckDBPyConnection, seed: int) -> Generator[Block]:
         """All rows in the order of the examples; some rare ids of train are hidden.
 
         One thread reads from `db`, another encodes: they end with the generator, which is to be closed.
