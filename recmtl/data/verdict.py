@@ -3,11 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recmtl.errors import RecmtlError
 from recmtl.folder import digest, is_current, read_manifest
 from recmtl.schema import Problem
+
+if TYPE_CHECKING:
+    from recmtl.data.contract.report import Report  # what writes it loads SQL
 
 FORMAT = 2  # raised when the same examples would give another report
 REPORT, PAGE = "contract.json", "index.html"
@@ -21,7 +24,14 @@ def require(problem: Problem, manifest: Mapping[str, Any], out: Path) -> None:
             expected="a report on the examples as they are now", fix="run `recmtl ingest` again",
         )
     if read_manifest(out)["levels"]["error"]:
-        refuse(json.loads((out / REPORT).read_text())["findings"], out)
+        refuse(read_report(out)["findings"], out)
+
+
+def read_report(out: Path) -> "Report":
+    """What was found. Raises RecmtlError where there is no report."""
+    read_manifest(out)
+    report: Report = json.loads((out / REPORT).read_text())
+    return report
 
 
 def contract_key(problem: Problem, manifest: Mapping[str, Any]) -> str:

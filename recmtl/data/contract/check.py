@@ -21,7 +21,7 @@ from recmtl.data.duck import connect, engine_errors
 from recmtl.data.engine import open_engine
 from recmtl.data.examples import Examples
 from recmtl.data.rates.states import rated
-from recmtl.data.verdict import FORMAT, PAGE, REPORT, contract_key, refuse
+from recmtl.data.verdict import FORMAT, PAGE, REPORT, contract_key, read_report, refuse
 from recmtl.folder import is_current, locked, read_manifest, write_folder
 from recmtl.schema import Problem
 
@@ -37,13 +37,6 @@ def check(problem: Problem, examples: Path, out: Path) -> Report:
             _write(problem, examples, manifest, out)
     report = read_report(out)
     refuse(report["findings"], out)
-    return report
-
-
-def read_report(out: Path) -> Report:
-    """What was found. Raises RecmtlError where there is no report."""
-    read_manifest(out)
-    report: Report = json.loads((out / REPORT).read_text())
     return report
 
 
