@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recmtl.data.duck import connect, memory_limit
+from recmtl.data.duck import held_bytes
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import PARTS, Examples
 from recmtl.data.shards import KEYS, shards_key
@@ -34,7 +34,7 @@ def write_shards(
     that break a product, and values that do not fit the encoder; then nothing is written.
     """
     key = shards_key(problem, examples.manifest["key"], encoder.digest, seed)
-    with locked(out), closing(connect(problem.data.memory_limit, problem.spill)) as db:
+    with locked(out):
         if is_current(out, key):
             return read_manifest(out)
         manifest: dict[str, Any] = {
@@ -43,10 +43,10 @@ def write_shards(
         tally, blocks = Tally(problem, examples), Blocks(problem, examples, encoder)
         total = sum(day["rows"] for day in examples.manifest["days"].values())
         with (
-            write_folder(out, manifest) as folder, closing(blocks.read(db, seed)) as read,
+            write_folder(out, manifest) as folder, closing(blocks.read(seed)) as read,
             progress.track(total, "encode") as advance,
         ):
-            held = memory_limit(db) // 2
+            held = held_bytes(problem.data.memory_limit)
             types = _write(folder, _counted(read, tally, advance), total, seed, held)
             manifest["parts"] = {
                 name: {**part, "types": types[name]} for name, part in tally.parts().items()

@@ -107,7 +107,7 @@ def test_what_finds_no_room_is_left_to_sql(
     log: tuple[Problem, Examples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem, examples = log
-    monkeypatch.setattr(fitting, "memory_limit", lambda db: 2 << 20)
+    monkeypatch.setattr(fitting, "held_bytes", lambda limit: 1 << 20)
     counts = count(problem, examples, examples.features, 1 << 20, SILENT)
     assert 0 < len(counts.values) < 9
     check_equal(Encoder.fit(problem, examples, 8).fitted, by_sql(monkeypatch, problem, examples))

@@ -99,7 +99,7 @@ def test_train_is_a_permutation_by_seed(
     monkeypatch.setattr(blocks, "BLOCK_ROWS", 90)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         write_shards(*made, tmp_path / name, seed)
-    monkeypatch.setattr(sharding, "memory_limit", lambda db: 0)
+    monkeypatch.setattr(sharding, "held_bytes", lambda limit: 0)
     write_shards(*made, tmp_path / "d", 1)
     a, b, c, through_disk = (contents(Shards.open(tmp_path / name / "train")) for name in "abcd")
     assert a == b == through_disk != c

@@ -92,7 +92,7 @@ def test_requests_are_permuted_by_seed(
 ) -> None:
     first, other = (requests_in_order(written(made, tmp_path / str(s), s)) for s in (1, 2))
     again = files(written(made, tmp_path / "again").folder)
-    monkeypatch.setattr(sharding, "memory_limit", lambda db: 0)
+    monkeypatch.setattr(sharding, "held_bytes", lambda limit: 0)
     assert files(written(made, tmp_path / "through disk").folder) == again
     monkeypatch.setattr(blocks, "BLOCK_ROWS", 700)  # an engine cuts rows as it likes
     bucketed = requests_in_order(written(made, tmp_path / "other blocks"))

@@ -136,8 +136,8 @@ class _Counting:
 
     def counts(self) -> Counts:
         """Of all features that found room."""
-        values = {owner: _table(counter) for owner, counter in self._counters.items()}
-        return Counts(values, self._moments, self._known)
+        tables = self._pool.map(_table, self._counters.values())
+        return Counts(dict(zip(self._counters, tables, strict=True)), self._moments, self._known)
 
 
 def _table(counter: Counter) -> pa.Table:

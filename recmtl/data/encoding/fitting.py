@@ -1,14 +1,13 @@
 """Examples in, vocabularies, scales and layout out: counted on train rows only."""
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from duckdb import DuckDBPyConnection
-
-from recmtl.data.duck import connect, memory_limit
+from recmtl.data.database import Database
+from recmtl.data.duck import connect, held_bytes
 from recmtl.data.encoding import starts
 from recmtl.data.encoding.counting import Counts, count
 from recmtl.data.encoding.fitted import Fitted, Rows, owner_of
@@ -33,12 +32,13 @@ def fit(problem: Problem, examples: Examples, width: int, progress: Progress) ->
     sources = {name: inputs_of(name, feature) for name, feature in features.items()}
     columns = {c: examples.columns[c] for source in sources.values() for c in source}
     _check_shares(features, columns, sources)
-    with (
-        closing(open_engine(problem, duck := _without_order(problem))) as db,
-        progress.track(len(features), "vocabularies") as advance,
-    ):
-        counts = count(problem, examples, features, memory_limit(duck) // 2, progress)
-        fitter = Fitter(TrainRows(db, examples, problem.data.split, list(columns)), counts)
+    with ExitStack() as stack, progress.track(len(features), "vocabularies") as advance:
+        counts = count(problem, examples, features, held_bytes(problem.data.memory_limit), progress)
+        rows = TrainRows(
+            lambda: stack.enter_context(closing(_engine(problem))),
+            examples, problem.data.split, list(columns),
+        )
+        fitter = Fitter(rows, counts)
         for name in features:
             fitter.fit(name, features)
             advance(1)
@@ -116,11 +116,11 @@ class Fitter:
         return min(counted[c] if c in counted else self._rows.known(c) for c in source)
 
 
-def _without_order(problem: Problem) -> DuckDBPyConnection:
+def _engine(problem: Problem) -> Database:
     """What is fitted is the same in whatever order rows come; a table of them is made sooner in none."""
-    db = connect(problem.data.memory_limit, problem.spill)
-    db.execute("SET preserve_insertion_order = false")
-    return db
+    duck = connect(problem.data.memory_limit, problem.spill)
+    duck.execute("SET preserve_insertion_order = false")
+    return open_engine(problem, duck)
 
 
 def _check_shares(

@@ -1,6 +1,7 @@
 """The train rows of examples, as SQL sees them; questions in, counts and scales out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import pyarrow as pa
 from sqlglot import exp
@@ -18,15 +19,22 @@ from recmtl.schema.features import columns_of
 
 
 class TrainRows:
-    """`train` and, of columns that hold lists, `lists`: made when the first question is asked."""
+    """`train` and, of columns that hold lists, `lists`: made when the first question is asked.
+
+    The engine is opened then, too.
+    """
 
     def __init__(
-        self, db: Database, examples: Examples, split: Split, columns: Sequence[str]
+        self, engine: Callable[[], Database], examples: Examples, split: Split, columns: Sequence[str]
     ) -> None:
-        self._db, self._examples, self._split, self._asked = db, examples, split, False
+        self._engine, self._examples, self._split, self._asked = engine, examples, split, False
         own = [name for name in columns if not examples.rated([name])]
         self._lists = [name for name in own if examples.columns[name].endswith("]")]
         self._short = [name for name in own if name not in self._lists]
+
+    @cached_property
+    def _db(self) -> Database:
+        return self._engine()
 
     def counts(self, users: Mapping[str, Feature]) -> pa.Table:
         """The distinct values of all these features together: see `vocabulary_count.sql`."""

@@ -4,11 +4,10 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from typing import NamedTuple
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
-from recmtl.data.duck import engine_errors
+from recmtl.data.duck import connect, engine_errors
 from recmtl.data.encoder import Encoder
 from recmtl.data.examples import PART, Examples
 from recmtl.data.selection import select_parts
@@ -49,14 +48,14 @@ class Blocks:
         self._keys = list(dict.fromkeys(carried))
         self._together, self._weights = data.together, Weights(data, examples)
 
-    def read(self, db: duckdb.DuckDBPyConnection, seed: int) -> Generator[Block]:
+    def read(self, seed: int) -> Generator[Block]:
         """All rows in the order of the examples; some rare ids of train are hidden.
 
-        One thread reads from `db`, another encodes: they end with the generator, which is to be closed.
+        One thread reads, another encodes: they end with the generator, which is to be closed.
         """
         rare = RareIds(self._encoder, seed)
         with (
-            closing(prefetched(self._tables(db), AHEAD)) as tables,
+            closing(prefetched(self._tables(), AHEAD)) as tables,
             closing(prefetched(((self._encoded(table, seed), table) for table in tables), 1)) as blocks,
         ):
             for rows, table in blocks:
@@ -75,18 +74,19 @@ class Blocks:
             matrices[TOGETHER] = numbers(table[self._together], origin, seed)
         return Rows(matrices, encoded.lists)
 
-    def _tables(self, db: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
+    def _tables(self) -> Iterator[pa.Table]:
         """The rows of all parts: with rates a day at a time, so that no sort is larger than a day."""
         examples, split, columns = self._examples, self._problem.data.split, self._columns()
         if needs_no_sql(examples, split, columns):
             yield from (table for _, table in read(examples, split, columns, BLOCK_ROWS))
             return
         steps = [[day] for day in examples.days] if examples.rated(columns) else [None]
-        for days in steps:
-            query = select_parts(examples, split, columns, days)
-            with engine_errors("the examples"):
-                for batch in db.sql(query).to_arrow_reader(BLOCK_ROWS):
-                    yield pa.Table.from_batches([batch])
+        with closing(connect(self._problem.data.memory_limit, self._problem.spill)) as db:
+            for days in steps:
+                query = select_parts(examples, split, columns, days)
+                with engine_errors("the examples"):
+                    for batch in db.sql(query).to_arrow_reader(BLOCK_ROWS):
+                        yield pa.Table.from_batches([batch])
 
     def _columns(self) -> list[str]:
         return list(dict.fromkeys(
