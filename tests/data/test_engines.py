@@ -85,6 +85,7 @@ def test_files_fall_in_the_same_parts() -> None:
 
 def test_reports_on_the_contract(log: tuple[Problem, Examples], twins: Twins) -> None:
     problem, examples = log
+    beside(write_rates, twins)(problem, examples, examples.folder.with_name("rates"))  # which it joins
     with suppress(RecmtlError):  # what it finds is compared, not heeded
         beside(check, twins)(problem, examples.folder, examples.folder.with_name("contract"))
     assert (examples.folder.with_name("contract") / "values.parquet").exists()
