@@ -97,7 +97,7 @@ def write(frame: DataFrame, file: Path) -> None:
     """Write a file. One called part-… may become several, in order: part-…-00000, part-…-00001, …"""
     scratch, several = file.with_name(f"{file.name}.tmp"), file.name.startswith("part-")
     frame = frame if several else frame.coalesce(1)
-    frame.write.option("compression", "zstd").parquet(_url(str(scratch)))
+    frame.write.option("compression", "lz4_raw").parquet(_url(str(scratch)))
     parts = sorted(scratch.glob("part-*.parquet"))
     for number, part in enumerate(parts):
         name = file.name if len(parts) == 1 else f"{file.stem}-{number:05d}{file.suffix}"
