@@ -82,7 +82,7 @@ class Vocabulary:
         if isinstance(self._counts, Path):
             copyfile(self._counts, file)
         else:
-            # Neither values nor rows repeat: to look for a dictionary of them takes twice the time of the rest.
+            # Neither values nor rows repeat: to look for a dictionary of them would be most of the time.
             pq.write_table(
                 self.table, file, compression="zstd", use_dictionary=list(COUNTS[1:]),
                 column_encoding={"row": "DELTA_BINARY_PACKED"},
