@@ -25,7 +25,11 @@ def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
     """gᵀ x of (B, outputs) and (B, inputs)."""
     if not _by_onednn(x):
         return torch.mm(gradient.t(), x)
-    return product(_transposed(gradient), _transposed(x))  # as it takes them; it would be slower itself
+    # It takes its second operand as it lies, where that is whole, and is slow where its first one lies by
+    # columns: the narrower of the two is turned, and the result back.
+    if gradient.shape[1] <= x.shape[1]:
+        return product(_transposed(gradient), x.contiguous().t())
+    return _transposed(product(_transposed(x), gradient.contiguous().t()))
 
 
 def _transposed(matrix: Tensor) -> Tensor:
