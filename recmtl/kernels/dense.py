@@ -30,10 +30,13 @@ def side_by_side(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     return out
 
 
-def masked(gradient: Tensor, activation: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def masked(
+    gradient: Tensor, activation: Tensor, scale: float, spent: bool = False
+) -> tuple[Tensor, Tensor]:
     """(B, H) of an activation → (B, H) before its ReLU and dropout, and the sum over rows (H,).
 
     ReLU and dropout leave 0 where they let nothing through; dropout has multiplied the rest by `scale`.
+    Of a gradient that is `spent`, which nobody reads after this, the memory may take the result.
     """
     gradient = gradient.contiguous()
     if on_gpu(gradient, activation):
@@ -41,7 +44,8 @@ def masked(gradient: Tensor, activation: Tensor, scale: float) -> tuple[Tensor, 
 
         return gpu.masked(gradient, activation, scale)
     if fits(gradient, activation):
-        out, bias = torch.empty_like(gradient), gradient.new_empty(gradient.shape[1], dtype=torch.float32)
+        out = gradient if spent else torch.empty_like(gradient)
+        bias = gradient.new_empty(gradient.shape[1], dtype=torch.float32)
         run(f"mask_{SUFFIX[out.dtype]}", gradient, activation, out, bias, scale, *out.shape)
         return out, bias
     out = torch.ops.aten.threshold_backward(gradient, activation, 0)

@@ -90,9 +90,9 @@ void mask(const T* gradient, const T* activation, T* out, float* bias, float sca
       std::fill(block, block + columns, 0.0f);
       const i64 end = std::min(start + BLOCK, own.last);
       for (i64 row = start; row < end; ++row) {
-        const T* __restrict g = gradient + row * columns;
-        const T* __restrict a = activation + row * columns;
-        T* __restrict o = out + row * columns;
+        const T* g = gradient + row * columns;
+        const T* a = activation + row * columns;
+        T* o = out + row * columns;
         for (i64 j = 0; j < columns; ++j) {
           const float whole = scale * get(g[j]), through = get(a[j]);  // both read: no branch
           kept[j] = through > 0.0f ? whole : 0.0f;
@@ -250,27 +250,47 @@ void pool(const float* table, i64 table_width, i64 first, i64 width, const I* va
   }
 }
 
-// A stable radix sort of `rows` (size): order ← places by rising row, starts ← the first place in `order` of
-// each distinct row, distinct ← those rows. Returns how many there are.
+constexpr int BITS = 11;  // of a row that one pass of a sort looks at
+constexpr i64 DIGITS = i64(1) << BITS;
+
+// A pass of a stable radix sort: to ← the places in `from`, by these bits of their rows. Each thread counts
+// the digits of its part, and moves its part behind those of the threads before it.
 template <typename I>
-i64 group(const I* rows, i64 size, i64 largest, std::int32_t* order, i64* starts, i64* distinct) {
-  constexpr int BITS = 11;
-  constexpr i64 DIGITS = i64(1) << BITS;
-  std::vector<std::int32_t> other(size);
-  std::int32_t *from = order, *to = other.data();
-  for (i64 n = 0; n < size; ++n) from[n] = std::int32_t(n);
-  std::vector<i64> begins(DIGITS);
-  for (int shift = 0; shift < 63 && (largest >> shift) > 0; shift += BITS) {
-    std::fill(begins.begin(), begins.end(), 0);
-    for (i64 n = 0; n < size; ++n) ++begins[(i64(rows[n]) >> shift) & (DIGITS - 1)];
-    i64 before = 0;
-    for (i64& begin : begins) {
+void sort_pass(const I* rows, const std::int32_t* from, std::int32_t* to, i64 size, int shift, int threads) {
+  std::vector<i64> begins(threads * DIGITS, 0);
+  const auto digit = [=](i64 n) { return (i64(rows[from[n]]) >> shift) & (DIGITS - 1); };
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int thread = 0; thread < threads; ++thread) {
+    const Span own = part(size, thread, threads);
+    i64* counts = begins.data() + thread * DIGITS;
+    for (i64 n = own.first; n < own.last; ++n) ++counts[digit(n)];
+  }
+  i64 before = 0;
+  for (i64 value = 0; value < DIGITS; ++value)
+    for (int thread = 0; thread < threads; ++thread) {
+      i64& begin = begins[thread * DIGITS + value];
       const i64 found = begin;
       begin = before;
       before += found;
     }
-    for (i64 n = 0; n < size; ++n)
-      to[begins[(i64(rows[from[n]]) >> shift) & (DIGITS - 1)]++] = from[n];
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int thread = 0; thread < threads; ++thread) {
+    const Span own = part(size, thread, threads);
+    i64* next = begins.data() + thread * DIGITS;
+    for (i64 n = own.first; n < own.last; ++n) to[next[digit(n)]++] = from[n];
+  }
+}
+
+// A stable sort of `rows` (size): order ← places by rising row, starts ← the first place in `order` of each
+// distinct row, distinct ← those rows. Returns how many there are.
+template <typename I>
+i64 group(const I* rows, i64 size, i64 largest, std::int32_t* order, i64* starts, i64* distinct, int threads) {
+  threads = enough(size, threads);
+  std::vector<std::int32_t> other(size);
+  std::int32_t *from = order, *to = other.data();
+  for (i64 n = 0; n < size; ++n) from[n] = std::int32_t(n);
+  for (int shift = 0; shift < 63 && (largest >> shift) > 0; shift += BITS) {
+    sort_pass(rows, from, to, size, shift, threads);
     std::swap(from, to);
   }
   if (from != order) std::copy(from, from + size, order);
@@ -310,7 +330,9 @@ void sum_groups(T* const* gradients, i64 copies, i64 width, const Entry* entries
 }
 
 // One entry a look-up: those of slots, whose gradients lie side by side in a row of `step` columns from `first` ...
-void of_slots(Entry* entries, i64 size, i64 slots, i64 width, i64 step, i64 first) {
+void of_slots(Entry* entries, i64 size, i64 slots, i64 width, i64 step, i64 first, int threads) {
+  threads = enough(size * slots, threads);
+#pragma omp parallel for num_threads(threads) schedule(static)
   for (i64 b = 0; b < size; ++b)
     for (i64 s = 0; s < slots; ++s) entries[b * slots + s] = {b * step + first + s * width, 1.0f};
 }
@@ -326,11 +348,16 @@ void of_list(Entry* entries, const i64* offsets, i64 size, i64 step, i64 first) 
 // Row-wise Adagrad on `count` rows of a table, in place: one accumulator for each of `copies` parts.
 void adagrad(float* table, float* squares, const i64* rows, const float* gradients, i64 count,
              i64 copies, i64 width, float rate, float l2, float epsilon, int threads) {
+  constexpr i64 AHEAD = 16;  // rows that are asked for before they are needed
 #pragma omp parallel num_threads(threads)
   {
     std::vector<float> whole(width);
 #pragma omp for schedule(static)
-    for (i64 u = 0; u < count; ++u)
+    for (i64 u = 0; u < count; ++u) {
+      if (u + AHEAD < count) {
+        __builtin_prefetch(table + rows[u + AHEAD] * copies * width, 1);
+        __builtin_prefetch(squares + rows[u + AHEAD] * copies, 1);
+      }
       for (i64 c = 0; c < copies; ++c) {
         float* weight = table + (rows[u] * copies + c) * width;
         const float* gradient = gradients + (u * copies + c) * width;
@@ -340,6 +367,7 @@ void adagrad(float* table, float* squares, const i64* rows, const float* gradien
         const float step = rate / (std::sqrt(square) + epsilon);
         for (i64 j = 0; j < width; ++j) weight[j] -= step * whole[j];
       }
+    }
   }
 }
 
@@ -394,13 +422,13 @@ void transpose_f32(const float* from, i64 step, float* to, i64 rows, i64 columns
   LOOKED_UP(ROWS, I, f32, float)                                                                  \
   LOOKED_UP(ROWS, I, b16, bf16)                                                                   \
   i64 group_##ROWS(const I* rows, i64 size, i64 largest, std::int32_t* order, i64* starts,        \
-                   i64* distinct) {                                                               \
-    return group(rows, size, largest, order, starts, distinct);                                   \
+                   i64* distinct, int threads) {                                                  \
+    return group(rows, size, largest, order, starts, distinct, threads);                          \
   }
 FOR_ROWS(TABLE)
 
-void entries_of_slots(Entry* entries, i64 size, i64 slots, i64 width, i64 step, i64 first) {
-  of_slots(entries, size, slots, width, step, first);
+void entries_of_slots(Entry* entries, i64 size, i64 slots, i64 width, i64 step, i64 first, int threads) {
+  of_slots(entries, size, slots, width, step, first, threads);
 }
 void entries_of_list(Entry* entries, const i64* offsets, i64 size, i64 step, i64 first) {
   of_list(entries, offsets, size, step, first);

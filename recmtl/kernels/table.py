@@ -136,7 +136,7 @@ def _merge_native(
     (size, slots), width, step = reads.rows.shape, reads.width, gradients[0].shape[1]
     count = len(rows)
     entries = torch.empty(count, ENTRY_BYTES, dtype=torch.uint8)
-    run("entries_of_slots", entries, size, slots, width, step, reads.into, threads=False)
+    run("entries_of_slots", entries, size, slots, width, step, reads.into)
     begin = size * slots
     for ragged, into in reads.lists:
         run("entries_of_list", entries[begin:], ragged.offsets, size, step, into, threads=False)
@@ -145,12 +145,10 @@ def _merge_native(
     if reads.apart:  # their gradients follow that of the view, and are read as those of slots
         given = [torch.cat([g.flatten() for g in (view, *own)])
                  for view, own in zip(gradients, apart, strict=True)]
-        run("entries_of_slots", entries[begin:], count - begin, 1, width, width, size * step,
-            threads=False)
+        run("entries_of_slots", entries[begin:], count - begin, 1, width, width, size * step)
     order = torch.empty(count, dtype=torch.int32)
     starts, distinct = (torch.empty(count + 1, dtype=torch.int64) for _ in range(2))
-    found = run(f"group_{SUFFIX[rows.dtype]}", rows, count, table_rows - 1, order, starts, distinct,
-                threads=False)
+    found = run(f"group_{SUFFIX[rows.dtype]}", rows, count, table_rows - 1, order, starts, distinct)
     out = torch.empty(found, len(gradients) * width)
     run(f"sum_groups_{SUFFIX[given[0].dtype]}", given, len(given), width, entries,
         order, starts, found, out)

@@ -96,7 +96,7 @@ class _Chains(torch.autograd.Function):
             pairs = zip(of_weights, torch.split(bias, [len(w) for w in own]), strict=True)
             found[:0] = [tensor.to(of_parameter) for pair in pairs for tensor in pair]
             if depth:
-                gradient, bias = masked(gradient, below, ctx.scale)
+                gradient, bias = masked(gradient, below, ctx.scale, spent=True)
         of_input = gradient.to(of_x) if ctx.needs_input_grad[0] else None
         return of_input, of_gates, None, None, None, *found
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -67,6 +68,7 @@ def test_dense_loops_are_equal(monkeypatch: pytest.MonkeyPatch, dtype: torch.dty
     for call in (
         lambda: (clipped_product(x, layer),),
         lambda: masked(gradient, activation, 1.25),
+        lambda: masked(gradient.clone(), activation, 1.25, spent=True),
         lambda: mix(gates, activation),
         lambda: unmix(each, gates, activation, 1.25),
     ):
@@ -130,6 +132,17 @@ def test_table_loops_are_equal(
     assert (distinct.diff() > 0).all()
     torch.testing.assert_close(native, plain, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-2
                                if dtype == torch.bfloat16 else 1e-6)
+
+
+def test_many_rows_are_sorted_by_all_threads(by: str) -> None:
+    """Each gradient counts its place, so that its sum over a row tells which places were summed."""
+    rows = torch.randint(9000, (4096, 9), dtype=torch.int32, generator=torch.Generator().manual_seed(5))
+    gradient = torch.arange(rows.numel(), dtype=torch.float32).view(4096, 9) % 251
+    distinct, values = merge([gradient], Reads(1, rows, 0), 9000)
+    expected = np.unique(rows.numpy())
+    assert np.array_equal(distinct.numpy(), expected)
+    sums = np.bincount(rows.numpy().ravel(), weights=gradient.numpy().ravel())[expected]
+    assert np.array_equal(values.numpy()[:, 0], sums)
 
 
 def test_merge_by_hand(by: str) -> None:

@@ -43,9 +43,17 @@ def test_a_weight_may_be_a_transposed_view() -> None:
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("first", [0, 16])
-def test_the_gradient_of_a_weight_from_parts_of_wider_matrices(first: int) -> None:
-    gradient = draw(ROWS, 3 * OUTPUTS)[:, first : first + OUTPUTS]
+@pytest.mark.parametrize("outputs", [OUTPUTS, 2 * INPUTS])
+def test_the_gradient_of_a_weight_from_parts_of_wider_matrices(first: int, outputs: int) -> None:
+    gradient = draw(ROWS, outputs + 16)[:, first : first + outputs]
     x = draw(ROWS, 2 * INPUTS)[:, first : first + INPUTS]
+    close(weight_gradient(gradient, x), gradient.double().t() @ x.double())
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("outputs", [OUTPUTS, 2 * INPUTS])
+def test_the_gradient_of_a_weight_from_whole_matrices(outputs: int) -> None:
+    gradient, x = draw(ROWS, outputs), draw(ROWS, INPUTS)
     close(weight_gradient(gradient, x), gradient.double().t() @ x.double())
 
 
