@@ -280,10 +280,6 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"train__schedule": {"kind": "cosine", "floor": 1.5}}, "train.schedule.cosine.floor"),
     ({"train__schedule": {"kind": "constant", "warmup": -1}}, "train.schedule.constant.warmup"),
     ({"train__schedule": {"kind": "steps"}}, "train.schedule.steps.epochs"),
-    ({"data__memory_limit": "lots"}, "data.memory_limit: 'lots' is no size from a megabyte on"),
-    ({"data__memory_limit": "80%"}, "'80%' is no size"),
-    ({"data__memory_limit": -1}, "-1 is no size"),
-    ({"data__memory_limit": "100kB"}, "'100kB' is no size"),
     ({"train__schedule": {"kind": "steps", "epochs": [2, 1]}}, "[2, 1]: epochs rise"),
     ({"train__schedule": {"kind": "steps", "epochs": [1, 3]}},
      "schedule.epochs: nothing is trained after epoch 3 of 3"),
@@ -321,14 +317,6 @@ def test_the_digest_follows_the_content_and_not_the_place(monkeypatch: pytest.Mo
     assert here.digest == there.digest
     other = Experiment.parse(edited(data__impressions__path="${D}/log", train__epochs=4), root=Path())
     assert other.digest != here.digest
-
-
-def test_a_limit_of_memory_is_a_size_in_bytes() -> None:
-    for told in ("2GB", "2 gb", 2_000_000_000, "2000MB"):
-        experiment = Experiment.parse(edited(data__memory_limit=told), root=Path())
-        assert experiment.data.memory_limit == 2_000_000_000
-        assert Experiment.parse(experiment.model_dump(mode="json"), root=Path()) == experiment
-    assert Experiment.parse(edited(data__memory_limit="1GiB"), root=Path()).data.memory_limit == 2**30
 
 
 def test_defaults_written_out_are_the_same_configuration() -> None:

@@ -1,19 +1,21 @@
 """DuckDB, opened the one way this project uses it; its errors come out as RecmtlError."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 import duckdb
+from pydantic import ByteSize, TypeAdapter
 
 from recmtl.data.database import FAILURES
 from recmtl.errors import RecmtlError
 
-DEFAULT_MEMORY = 10**9  # bytes of DuckDB's own buffers; what does not fit spills to the temporary folder
+DEFAULT_MEMORY = "1GB"  # DuckDB's own buffers; what does not fit spills to the temporary folder
 
 _FIXES = {
     "No space left": "free space on the disk or choose another folder; nothing was left there",
@@ -23,24 +25,32 @@ _FIXES = {
 _numbers = count()
 
 
-def connect(memory_limit: int | None = None, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+def connect(memory_limit: str | None = None, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
     """A database in memory that spills to a folder, the system's temporary one by default.
 
-    What killed processes spilled there goes. `memory_limit` is in bytes. Raises RecmtlError where there
-    can be no folder `spill`.
+    What killed processes spilled there goes. Raises RecmtlError where `memory_limit` is no size such
+    as "2GB", and where there can be no folder `spill`.
     """
     folder, ours = _folder(spill), f"recmtl-spill-{os.uname().nodename}-"
     _sweep(folder, ours)
     own = folder / f"{ours}{os.getpid()}-{next(_numbers)}"
     db = duckdb.connect(config={"temp_directory": str(own)})
     db.execute("SET enable_progress_bar = false")
-    db.execute("SET memory_limit = ?", [f"{memory_limit or DEFAULT_MEMORY}B"])
+    with engine_errors("memory_limit"):
+        db.execute("SET memory_limit = ?", [memory_limit or DEFAULT_MEMORY])
     return db
 
 
-def held_bytes(memory_limit: int | None) -> int:
-    """What may be held beside DuckDB's buffers where these are not used: half as much."""
-    return (memory_limit or DEFAULT_MEMORY) // 2
+def held_bytes(memory_limit: str | None) -> int:
+    """Half of what the engine's buffers may take: what may be held where they are not used.
+
+    Raises RecmtlError where `memory_limit` is no size.
+    """
+    told = memory_limit or DEFAULT_MEMORY
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", told):  # "80%": DuckDB alone reads it
+        with closing(connect(told)) as db:
+            ((told,),) = db.execute("SELECT current_setting('memory_limit')").fetchall()  # "953.6 MiB"
+    return int(TypeAdapter(ByteSize).validate_python(told)) // 2
 
 
 def _folder(spill: Path | None) -> Path:

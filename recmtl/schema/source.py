@@ -1,16 +1,13 @@
 """Where a log lies, what its keys and times are, what is joined to it and how it is split."""
 
-import re
 from datetime import datetime
 from typing import Literal
 
-from pydantic import ByteSize, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from recmtl.schema.config import Config
 from recmtl.schema.events import Event, check_events
 from recmtl.schema.times import checked_zone, duration, written
-
-_SIZE = r"(?i)\d+(\.\d+)?\s*[MGT]i?B|\d{7,}"  # in bytes where it has no unit
 
 
 class Impressions(Config):
@@ -166,7 +163,7 @@ class Data(Config):
         exclude_if=lambda value: value is None,  # files that do not name it keep their digest
     )
     engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="what runs the SQL")
-    memory_limit: ByteSize | None = Field(default=None, description="DuckDB's, e.g. \"1GB\"")
+    memory_limit: str | None = Field(default=None, description="DuckDB's, e.g. \"1GB\"")
     spill: str | None = Field(default=None, description="folder for what does not fit; default: TMPDIR")
     events: dict[str, Event] = Field(default_factory=dict, description="logs of what came of impressions")
     as_of: str | None = Field(default=None, description="what was known then; default: all there is")
@@ -185,13 +182,6 @@ class Data(Config):
     def _is_duration(cls, value: object) -> object:
         if value is not None:
             duration(value)
-        return value
-
-    @field_validator("memory_limit", mode="before")
-    @classmethod
-    def _is_size(cls, value: object) -> object:
-        if value is not None and not re.fullmatch(_SIZE, str(value)):
-            raise ValueError(f'{value!r} is no size from a megabyte on, e.g. "2GB"')
         return value
 
     @field_validator("as_of", mode="before")

@@ -52,6 +52,7 @@ def refusal(root: Path, **changes: Any) -> str:
         ({"features": {"item": {"kind": "bag"}}}, ["item", "separator"]),
         ({"features": {"price": CATEGORICAL}}, ["'price'", "not a whole number", "e.g. 1.5"]),
         ({"data": {"weight": "price"}}, ["is no weight in 2 rows", "null in row 1"]),
+        ({"data": {"memory_limit": "lots"}}, ["memory_limit"]),
         ({"data": {"impressions": {"path": "log.parquet", "time": "price", "zone": "UTC"}}}, ["unit"]),
         ({"data": {"impressions": {"path": "log.parquet", "time": "item", "zone": "UTC"}}},
          ["item", "a timestamp"]),

@@ -4,10 +4,12 @@ from collections import Counter as Tally
 from collections.abc import Callable
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from recmtl.data.duck import connect
 from recmtl.data.encoder import Encoder
 from recmtl.data.encoding import fitting
 from recmtl.data.encoding.counter import Counter, Full
@@ -111,6 +113,26 @@ def test_what_finds_no_room_is_left_to_sql(
     counts = count(problem, examples, examples.features, 1 << 20, SILENT)
     assert 0 < len(counts.values) < 9
     check_equal(Encoder.fit(problem, examples, 8).fitted, by_sql(monkeypatch, problem, examples))
+
+
+def test_sql_is_opened_where_it_is_asked_and_closed(
+    log: tuple[Problem, Examples], ingested: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[duckdb.DuckDBPyConnection] = []
+
+    def recorded(*given: Any) -> duckdb.DuckDBPyConnection:
+        opened.append(connect(*given))
+        return opened[-1]
+
+    monkeypatch.setattr(fitting, "connect", recorded)
+    Encoder.fit(*log, 8)  # a quantile is asked for in SQL
+    assert len(opened) == 1
+    with pytest.raises(duckdb.ConnectionException):
+        opened[0].execute("SELECT 1")
+    counted = {name: FEATURES[name] for name in ("user", "word", "x")}
+    problem, examples = ingested(frame(), counted, data={"split": SPLITS["days"]})
+    Encoder.fit(problem, examples, 8)
+    assert len(opened) == 1
 
 
 def test_rows_without_a_day(ingested: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

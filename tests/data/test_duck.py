@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recmtl.data.duck import connect
+from recmtl.data.duck import connect, held_bytes
 from recmtl.data.engine import open_engine
 from recmtl.data.ingest import ingest
 from recmtl.errors import RecmtlError
@@ -45,6 +45,26 @@ def test_what_does_not_fit_goes_to_the_folder_that_the_file_names(
     assert Path(folder).parent == named.spill and named.spill.is_dir()
     first = ingest(named, tmp_path / "out")
     assert ingest(made_log.problem(tmp_path), tmp_path / "out") == first
+
+
+def test_the_engine_takes_as_much_as_it_may() -> None:
+    with closing(connect("2GB")) as db:
+        assert db.execute("SELECT current_setting('memory_limit')").fetchall() == [("1.8 GiB",)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "half"),
+    [(None, 5e8), ("2GB", 1e9), ("512MiB", 2**28), ("1.5 GB", 7.5e8), ("3G", 1.5e9),
+     ("250 megabytes", 1.25e8)],
+)
+def test_half_of_what_the_engine_may_take(limit: str | None, half: float) -> None:
+    assert held_bytes(limit) == pytest.approx(half, rel=0.05)  # the engine rounds what it is asked for
+
+
+def test_what_is_no_size_is_named() -> None:
+    for limit in ("lots", "99999999TB0"):
+        with pytest.raises(RecmtlError, match="memory_limit"):
+            held_bytes(limit)
 
 
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:

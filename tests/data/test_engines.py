@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from recmtl.data import encoder
@@ -60,6 +61,8 @@ def test_examples(log: tuple[Problem, Examples]) -> None:
     _, examples = log
     assert sum(day["rows"] for day in examples.manifest["days"].values()) > 100
     assert len(examples.days) > 2
+    groups = [pq.read_metadata(file).row_group(0) for file in examples.files()]
+    assert {group.column(0).compression for group in groups} == {"LZ4"}
 
 
 def test_rates_and_vocabularies_and_scales(log: tuple[Problem, Examples], twins: Twins) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recmtl.data.examples import Examples
@@ -35,6 +36,13 @@ def test_values_labels_and_origin(tmp_path: Path) -> None:
     }
     assert manifest["columns"]["converted"] == "TINYINT"
     assert manifest["warnings"] == []
+
+
+def test_examples_are_compressed_so_that_they_are_read_soon(tmp_path: Path) -> None:
+    write(tmp_path / "log.parquet", ROWS)
+    ingest(problem(tmp_path), tmp_path / "out")
+    groups = [pq.read_metadata(file).row_group(0) for file in (tmp_path / "out").rglob("*.parquet")]
+    assert {group.column(0).compression for group in groups} == {"LZ4"}
 
 
 def test_files_come_in_order_and_count_their_rows(tmp_path: Path) -> None:

@@ -115,6 +115,16 @@ def test_an_input_without_gradient_needs_none() -> None:
     assert all(tensor.grad is not None for layer in layers for pair in layer for tensor in pair)
 
 
+def test_a_gradient_that_others_read_is_left_alone() -> None:
+    """Autograd hands one tensor to both sides of a sum, to what was made last first."""
+    x, layers = parameters(1, [16])
+    other = torch.randn(ROWS, 16, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    scaled = 1.0 * other
+    total = chains(x, layers) + scaled
+    total.square().sum().backward()  # type: ignore[no-untyped-call]
+    assert torch.equal(other.grad, 2 * total.detach())
+
+
 def test_a_nan_comes_through() -> None:
     x, layers = parameters(1, [4, 3])
     spoiled = x.detach().clone()

@@ -205,7 +205,7 @@ def _spilled(
     """The folders that a scorer's databases spill to, where the file says `spill`."""
     folders: list[object] = []
 
-    def connect(limit: int | None, spill: Path | None) -> object:
+    def connect(limit: str | None, spill: Path | None) -> object:
         folders.append(spill)
         return duck.connect(limit, spill)
 

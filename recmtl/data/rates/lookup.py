@@ -19,7 +19,7 @@ class Lookup:
     """What scoring joins to rows without a day of their own. `columns` are those that it adds."""
 
     def __init__(
-        self, rates: Rates, features: Mapping[str, Feature], memory_limit: int | None = None,
+        self, rates: Rates, features: Mapping[str, Feature], memory_limit: str | None = None,
         spill: Path | None = None,
     ) -> None:
         """Raises RecmtlError where the folder lacks a state that the features are read from."""
