@@ -130,7 +130,8 @@ def w1_section(found: Result) -> list[str]:
         "## Decoding, fitting, encoding, beside what the peers' documentation does",
         preparing_table(found["preparing"]),
         "Seconds, medians of runs in turns. recmtl's *encode* fits as well and writes shards; *decode* "
-        "and *fit* are measured alone.",
+        "and *fit* are measured alone. Each is a process of its own, whose libraries are loaded in that "
+        "time, and whose memory is the machine's to find; without that: [encoding.md](encoding.md).",
         *race_section(found),
         "## One training step of MMoE, profiled (W1, fp32)", found["profile"].strip(),
     ]
