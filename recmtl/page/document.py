@@ -26,7 +26,7 @@ STYLE = """
   --evenback: #362d10; --bad: #e2a19c; --badback: #3a2120; }
   figure img:not(.drawn) { filter: invert(1) hue-rotate(180deg); } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1080px; padding: 48px 32px 96px; background: var(--back);
+body { margin: 0 auto; max-width: 1240px; padding: 48px 32px 96px; background: var(--back);
   color: var(--ink);
   font: 15px/1.55 Inter, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
 h1 { font-size: 30px; line-height: 1.2; letter-spacing: -.015em; margin: 0 0 8px; }
