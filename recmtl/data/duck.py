@@ -1,11 +1,11 @@
 """DuckDB, opened the one way this project uses it; its errors come out as RecmtlError."""
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -41,15 +41,15 @@ def connect(memory_limit: str | None = None, spill: Path | None = None) -> duckd
     return db
 
 
+@cache
 def held_bytes(memory_limit: str | None) -> int:
     """Half of what the engine's buffers may take: what may be held where they are not used.
 
-    Raises RecmtlError where `memory_limit` is no size.
+    The engine is asked, once: it alone knows all forms of a size, such as "80%". Raises RecmtlError where
+    `memory_limit` is none.
     """
-    told = memory_limit or DEFAULT_MEMORY
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", told):  # "80%": DuckDB alone reads it
-        with closing(connect(told)) as db:
-            ((told,),) = db.execute("SELECT current_setting('memory_limit')").fetchall()  # "953.6 MiB"
+    with closing(connect(memory_limit)) as db, engine_errors("memory_limit"):
+        ((told,),) = db.execute("SELECT current_setting('memory_limit')").fetchall()  # "953.6 MiB"
     return int(TypeAdapter(ByteSize).validate_python(told)) // 2
 
 
