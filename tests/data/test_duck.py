@@ -54,7 +54,8 @@ def test_the_engine_takes_as_much_as_it_may() -> None:
 
 @pytest.mark.parametrize(
     ("limit", "half"),
-    [(None, 5e8), ("2GB", 1e9), ("512MiB", 2**28), ("1.5 GB", 7e8), ("3G", 1.5e9), ("250 megabytes", 1.25e8)],
+    [(None, 5e8), ("2GB", 1e9), ("512MiB", 2**28), ("1.5 GB", 7e8), ("3G", 1.5e9),
+     ("250 megabytes", 1.25e8)],
 )
 def test_half_of_what_the_engine_may_take(limit: str | None, half: float) -> None:
     assert held_bytes(limit) == pytest.approx(half, rel=0.05)  # told to a tenth of a GiB, cut off
