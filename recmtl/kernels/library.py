@@ -45,16 +45,14 @@ def on_gpu(*tensors: Tensor) -> bool:
     ) and _may_use_triton()
 
 
-def run(name: str, *arguments: Argument, threads: bool = True) -> int:
+def run(name: str, *arguments: Argument) -> int:
     """Call a loop. A list of tensors goes as an array of pointers; the number of threads goes last."""
     library = _library()
     assert library is not None
     given = [_given(argument) for argument in arguments]
-    if threads:
-        given.append(ctypes.c_int(torch.get_num_threads()))
     function = getattr(library, name)
     function.restype = ctypes.c_int64
-    return int(function(*given))
+    return int(function(*given, ctypes.c_int(torch.get_num_threads())))
 
 
 def _given(argument: Argument) -> object:

@@ -338,7 +338,9 @@ void of_slots(Entry* entries, i64 size, i64 slots, i64 width, i64 step, i64 firs
 }
 
 // ... and those of a list, which share the gradient of its mean.
-void of_list(Entry* entries, const i64* offsets, i64 size, i64 step, i64 first) {
+void of_list(Entry* entries, const i64* offsets, i64 size, i64 step, i64 first, int threads) {
+  threads = enough(offsets[size], threads);
+#pragma omp parallel for num_threads(threads) schedule(static)
   for (i64 b = 0; b < size; ++b) {
     const float share = 1.0f / float(std::max<i64>(offsets[b + 1] - offsets[b], 1));
     for (i64 n = offsets[b]; n < offsets[b + 1]; ++n) entries[n] = {b * step + first, share};
@@ -430,8 +432,8 @@ FOR_ROWS(TABLE)
 void entries_of_slots(Entry* entries, i64 size, i64 slots, i64 width, i64 step, i64 first, int threads) {
   of_slots(entries, size, slots, width, step, first, threads);
 }
-void entries_of_list(Entry* entries, const i64* offsets, i64 size, i64 step, i64 first) {
-  of_list(entries, offsets, size, step, first);
+void entries_of_list(Entry* entries, const i64* offsets, i64 size, i64 step, i64 first, int threads) {
+  of_list(entries, offsets, size, step, first, threads);
 }
 void row_adagrad(float* table, float* squares, const i64* rows, const float* gradients, i64 count,
                  i64 copies, i64 width, float rate, float l2, float epsilon, int threads) {

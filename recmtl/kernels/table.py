@@ -139,7 +139,7 @@ def _merge_native(
     run("entries_of_slots", entries, size, slots, width, step, reads.into)
     begin = size * slots
     for ragged, into in reads.lists:
-        run("entries_of_list", entries[begin:], ragged.offsets, size, step, into, threads=False)
+        run("entries_of_list", entries[begin:], ragged.offsets, size, step, into)
         begin += len(ragged.values)
     given = list(gradients)
     if reads.apart:  # their gradients follow that of the view, and are read as those of slots
