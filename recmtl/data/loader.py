@@ -82,8 +82,10 @@ class Loader:
         if self.resident is None:
             self.resident = self._fits()
         if self.resident:
-            for places, whole in prefetched(chosen, AHEAD):
-                yield self._batch(*self._rows_there().take(places), whole)
+            there = self._rows_there()
+            sent = ((there.sent(places), whole) for places, whole in chosen)
+            for places, whole in prefetched(sent, AHEAD):
+                yield self._batch(*there.take(places), whole)
             return
         made = prefetched((self._read(places, whole) for places, whole in chosen), AHEAD)
         yield from made if self._device.type == "cpu" else _moved(made, self._device)

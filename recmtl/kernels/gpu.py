@@ -14,7 +14,7 @@ from torch import Tensor
 from recmtl.batch import Ragged
 from recmtl.kernels import triton_loops as loops
 
-ENTRIES, LINES, WIDE, TURNS = 64, 16, 128, 16
+ENTRIES, LINES, WIDE, TURNS = 128, 8, 128, 16
 
 
 def gather(table: Tensor, first: int, width: int, rows: Tensor, out: Tensor) -> None:

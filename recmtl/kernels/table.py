@@ -158,21 +158,25 @@ def _merge_native(
 def _all_values(
     gradients: Sequence[Tensor], reads: Reads, apart: Sequence[Sequence[Tensor]]
 ) -> Tensor:
-    pairs = zip(gradients, apart, strict=True)
-    return torch.cat([_values(gradient, reads, own) for gradient, own in pairs], dim=1)
+    copies = [_values(gradient, reads, own) for gradient, own in zip(gradients, apart, strict=True)]
+    return copies[0] if len(copies) == 1 else torch.cat(copies, dim=1)
 
 
 def _values(gradient: Tensor, reads: Reads, apart: Sequence[Tensor]) -> Tensor:
     """The gradient of each single look-up, (N, width), in fp32 or more, in the order of `Reads.parts`."""
     size, slots = reads.rows.shape
-    of_slots = gradient[:, reads.into : reads.into + slots * reads.width]
+    of_slots = _wide(gradient[:, reads.into : reads.into + slots * reads.width])
     values = [of_slots.reshape(size * slots, reads.width)]
     for ragged, into in reads.lists:
         lengths = ragged.offsets.diff()
         mean = gradient[:, into : into + reads.width] / lengths.clamp(min=1).unsqueeze(1)
-        values.append(mean.index_select(0, owners(ragged)))
-    joined = torch.cat([*values, *apart])
-    return joined if joined.dtype == torch.float64 else joined.float()
+        values.append(_wide(mean.index_select(0, owners(ragged))))
+    values += map(_wide, apart)
+    return values[0] if len(values) == 1 else torch.cat(values)
+
+
+def _wide(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def _read_rows(reads: Reads) -> Tensor:

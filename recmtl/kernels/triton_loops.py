@@ -59,10 +59,11 @@ def adagrad(
     entry = (tl.program_id(0) * ENTRIES + tl.arange(0, ENTRIES)).to(tl.int64)
     row = tl.load(rows + entry, mask=entry < count, other=-1)
     now = tl.load(turn)
-    # The first to stamp a row in this turn updates it, for all who read it.
-    before = tl.atomic_xchg(stamps + row, tl.zeros_like(row).to(tl.int32) + now, mask=row >= 0,
-                            sem="relaxed")
-    mine = (row >= 0) & (before != now)
+    # The first to stamp a row in this turn updates it, for all who read it. To look first spares others
+    # an atomic operation.
+    new = tl.load(stamps + row, mask=row >= 0, other=now) != now
+    before = tl.atomic_xchg(stamps + row, tl.zeros_like(row).to(tl.int32) + now, mask=new, sem="relaxed")
+    mine = new & (before != now)
     column = tl.arange(0, PADDED)[None, :]
     inside = mine[:, None] & (column < WIDTH)
     for copy in tl.static_range(COPIES):
@@ -83,7 +84,7 @@ def mask(
     TURNS: tl.constexpr, LINES: tl.constexpr, WIDE: tl.constexpr,
 ):
     column = tl.program_id(1) * WIDE + tl.arange(0, WIDE)
-    sums = tl.zeros([WIDE], dtype=tl.float32)
+    sums = tl.zeros([LINES, WIDE], dtype=tl.float32)
     for turn in range(TURNS):
         line = ((tl.program_id(0) * TURNS + turn) * LINES + tl.arange(0, LINES)).to(tl.int64)
         place = line[:, None] * columns + column[None, :]
@@ -92,8 +93,8 @@ def mask(
         kept = tl.load(gradient + place, mask=inside, other=0.0).to(tl.float32) * scale
         kept = tl.where(through, kept, 0.0)
         tl.store(out + place, kept, mask=inside)
-        sums += tl.sum(kept, axis=0)
-    tl.atomic_add(bias + column, sums, mask=column < columns, sem="relaxed")
+        sums += kept
+    tl.atomic_add(bias + column, tl.sum(sums, axis=0), mask=column < columns, sem="relaxed")
 
 
 @triton.jit
@@ -122,7 +123,7 @@ def unmix(
 ):
     k = tl.program_id(1)
     column = tl.arange(0, PADDED)
-    sums = tl.zeros([PADDED], dtype=tl.float32)
+    sums = tl.zeros([LINES, PADDED], dtype=tl.float32)
     for turn in range(TURNS):
         line = ((tl.program_id(0) * TURNS + turn) * LINES + tl.arange(0, LINES)).to(tl.int64)
         here = line < rows
@@ -138,5 +139,5 @@ def unmix(
             tl.store(of_gates + at, tl.sum(given * expert, axis=1), mask=here)
         kept = tl.where(expert > 0, total * scale, 0.0)
         tl.store(out + place, kept, mask=inside)
-        sums += tl.sum(kept, axis=0)
-    tl.atomic_add(bias + k * width + column, sums, mask=column < width, sem="relaxed")
+        sums += kept
+    tl.atomic_add(bias + k * width + column, tl.sum(sums, axis=0), mask=column < width, sem="relaxed")

@@ -1,5 +1,6 @@
 """One training step: a batch in, each task's loss out, weights moved; on a GPU as one recorded graph."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -231,33 +232,26 @@ def _ranking(task: str) -> str:
 class Recorded:
     """A step that is recorded as a CUDA graph and then played: one launch in place of two hundred.
 
-    What is played reads its batch where the recorded one lay: each batch is copied there, its lists into
-    room for ROOM times those recorded. Batches of another size, as an epoch's last, or with more in their
-    lists than there is room for, are taken step by step.
+    Each size of batch is recorded when it comes again, that of an epoch's last in the second. Batches
+    with more in their lists than their recording has room for are taken step by step.
     """
 
     def __init__(self, step: Callable[[Batch], Losses]) -> None:
         self._step = step
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._seen = 0
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._batch: Batch | None = None
-        self._losses: Losses = {}
+        self._memory = torch.cuda.graph_pool_handle()  # all recordings': one is played at a time
+        self._seen: Counter[int] = Counter()
+        self._recordings: dict[int, Recording] = {}
 
     def __call__(self, batch: Batch) -> Losses:
-        if self._seen < WARM:
-            self._seen += 1
-            return self._aside(batch)
-        if self._batch is None or len(batch) > len(self._batch):  # the first may be an epoch's last
-            self._record(batch)
-        elif not batch.fits_into(self._batch):
-            return self._step(batch)
-        else:
-            for tensor, into in zip(batch.tensors(), self._batch.tensors(), strict=True):
-                into[: len(tensor)].copy_(tensor)
-        assert self._graph is not None
-        self._graph.replay()
-        return {name: loss.clone() for name, loss in self._losses.items()}
+        size = len(batch)
+        if size not in self._recordings:
+            if self._seen.total() < WARM or not self._seen[size]:
+                self._seen[size] += 1
+                return self._aside(batch)
+            self._recordings[size] = self._record(batch)
+        recording = self._recordings[size]
+        return recording.play(batch) if batch.fits_into(recording.batch) else self._step(batch)
 
     def _aside(self, batch: Batch) -> Losses:
         """On the stream that will record: autograd and cuBLAS keep what they have for each."""
@@ -267,12 +261,28 @@ class Recorded:
         torch.cuda.current_stream().wait_stream(self._stream)
         return losses
 
-    def _record(self, batch: Batch) -> None:
-        self._batch = batch.with_room(ROOM)
-        self._graph = torch.cuda.CUDAGraph()
+    def _record(self, batch: Batch) -> "Recording":
+        graph, read = torch.cuda.CUDAGraph(), batch.with_room(ROOM)
         # Another thread may pin memory meanwhile: a stricter mode takes that for a part of the step.
-        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
-            self._losses = self._step(self._batch)
+        with torch.cuda.graph(graph, self._memory, self._stream, capture_error_mode="thread_local"):
+            losses = self._step(read)
+        return Recording(graph, read, losses)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded step: it reads `batch`, where there is room for ROOM times the values of its lists."""
+
+    graph: torch.cuda.CUDAGraph
+    batch: Batch
+    losses: Losses
+
+    def play(self, batch: Batch) -> Losses:
+        """A step on a batch that fits into its own."""
+        for tensor, into in zip(batch.tensors(), self.batch.tensors(), strict=True):
+            into[: len(tensor)].copy_(tensor)
+        self.graph.replay()
+        return {name: loss.clone() for name, loss in self.losses.items()}
 
 
 def parameters(model: nn.Module) -> Trained:

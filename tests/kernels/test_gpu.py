@@ -15,7 +15,7 @@ from recmtl.learn.fit import Parts, fit
 from recmtl.learn.group import ALONE
 from recmtl.learn.optim import RowAdagrad, build_optimizers
 from recmtl.learn.resume import Checkpoints
-from recmtl.learn.step import Objective, Recorded, make_step, parameters
+from recmtl.learn.step import Objective, Recorded, Recording, make_step, parameters
 from recmtl.model.multitask import MultiTask
 from recmtl.schema.weighting import DynamicAverage, Uncertainty, WeightingConfig
 from recmtl.seed import sums_in_order
@@ -224,15 +224,25 @@ def test_nan_is_neither_clipped_nor_masked(dtype: torch.dtype) -> None:
     assert out[5, 3].isnan()
 
 
-def test_the_first_batch_recorded_may_be_a_smaller_one(tmp_path: Path) -> None:
-    """The fourth of an epoch of four: larger ones after it are recorded in its place."""
-    model, parts, objective = setup("cuda")
-    *_, last = parts.train.batches()
-    parts.train._batches[3] = make_batch_of(last, 40)  # type: ignore[attr-defined]
-    config = TrainConfig(monitor="auc_valid/ctr", epochs=3, patience=3)
-    step = make_step(model, objective, build_optimizers(*parameters(model), config), config, ALONE)
-    assert isinstance(step, Recorded)
-    for _ in range(3):
-        for batch in parts.train.batches():
-            assert all(loss.isfinite() for loss in step(batch).values())
-    assert step._batch is not None and len(step._batch) == 128
+@pytest.mark.parametrize(("smaller", "plays"), [(3, 12), (0, 13)], ids=["the last", "the first"])
+def test_each_size_of_batch_is_recorded_when_it_comes_again(
+    monkeypatch: pytest.MonkeyPatch, smaller: int, plays: int
+) -> None:
+    """15 steps of 128 rows and 5 of 40: three warm up, and the first of a size; the others are played."""
+    played, play = [], Recording.play
+    monkeypatch.setattr(Recording, "play", lambda own, b: played.append(len(b)) or play(own, b))
+    monkeypatch.setattr("recmtl.learn.step.ROOM", 2.0)  # for the lists of every batch
+    found: list[list[torch.Tensor]] = []
+    config = TrainConfig(monitor="auc_valid/ctr")
+    for recorded in (True, False):
+        model, parts, objective = setup("cuda")
+        batches = list(parts.train.batches())
+        batches[smaller] = make_batch_of(batches[smaller], 40)
+        step = make_step(model, objective, build_optimizers(*parameters(model), config), config, ALONE)
+        assert isinstance(step, Recorded)
+        taken = step if recorded else step._step
+        losses = [torch.stack([*taken(batch).values()]) for _ in range(5) for batch in batches]
+        found.append([*losses, *(parameter.detach() for parameter in model.parameters())])
+    for by_graph, by_step in zip(*found, strict=True):
+        torch.testing.assert_close(by_graph, by_step, rtol=1e-2, atol=1e-3)
+    assert [played.count(128), played.count(40)] == [plays, 4]

@@ -31,14 +31,16 @@ class Resident:
         self._lists = {name: [self._there(a) for a in pair] for name, pair in content.lists.items()}
         self._offsets = {name: offsets for name, (_, offsets) in content.lists.items()}
 
-    def take(self, places: np.ndarray) -> tuple[dict[str, Tensor], dict[str, Ragged]]:
+    def sent(self, places: np.ndarray) -> Tensor:
+        """Places of rows as `take` wants them; another thread may make them ready."""
+        ready = torch.from_numpy(places)
+        return ready.pin_memory() if self._device.type == "cuda" else ready
+
+    def take(self, places: Tensor) -> tuple[dict[str, Tensor], dict[str, Ragged]]:
         """Matrices and lists of the rows at `places`, in that order; nothing waits for the device."""
-        there = torch.from_numpy(places)
-        if self._device.type == "cuda":
-            there = there.pin_memory()
-        there = there.to(self._device, non_blocking=True)
+        there = places.to(self._device, non_blocking=True)
         matrices = {name: matrix.index_select(0, there) for name, matrix in self._matrices.items()}
-        return matrices, {name: self._taken(name, there, places) for name in self._lists}
+        return matrices, {name: self._taken(name, there, places.numpy()) for name in self._lists}
 
     def _taken(self, name: str, there: Tensor, places: np.ndarray) -> Ragged:
         values, offsets = self._lists[name]
