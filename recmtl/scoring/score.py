@@ -17,7 +17,7 @@ from recmtl.data.rates.states import rated
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
 from recmtl.heads.columns import column_of, scores_of
-from recmtl.kernels import keep_freed_memory
+from recmtl.kernels import give_freed_memory_back, keep_freed_memory
 from recmtl.scoring.cores import on_each_core
 
 if TYPE_CHECKING:
@@ -83,7 +83,10 @@ class Scorer:
         At least one piece a source, in their order.
         """
         keep_freed_memory()
-        yield from on_each_core(self._scored, self._read(sources))
+        try:
+            yield from on_each_core(self._scored, self._read(sources))
+        finally:
+            give_freed_memory_back()
 
     def _read(self, sources: Iterable[Source]) -> Iterator[tuple[int, pa.Table]]:
         for number, table in self._candidates.read(sources):
