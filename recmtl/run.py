@@ -162,10 +162,12 @@ class _Training:
             listen(epoch)
 
         with write_folder(run.folder, manifest) as folder:
-            model, predictions = self.train(heard, progress, folder)
-            manifest["parameters"] = parameter_count(model)
-            del model  # its weights are in the file that the bundle is made from
-            give_freed_memory_back()
+            try:
+                model, predictions = self.train(heard, progress, folder)
+                manifest["parameters"] = parameter_count(model)
+                del model  # its weights are in the file that the bundle is made from
+            finally:
+                give_freed_memory_back()
             save_predictions(predictions, folder, "valid", run.title)
             _save_bundle(run, self._keep().best, prepared, folder)
         shutil.rmtree(run.checkpoints)

@@ -74,7 +74,7 @@ def merge(
     Returns the rows touched, (U,), each once and rising, and their gradients (U, copies · width) in fp32
     or more: the sum over everything that read the row. Where `adds_up` says so, and rows need not be
     `distinct`, one stands there as often as it was read, and −1 for values of a list beyond its end and
-    for frozen rows, which are left out otherwise.
+    for frozen rows, which are left out otherwise. They may lie in a given gradient's own memory.
     """
     rows, values = _merge(gradients, reads, table_rows, distinct, apart)
     if reads.frozen is None:

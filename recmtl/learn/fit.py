@@ -53,9 +53,10 @@ def fit(
     """Train until the monitored metric has not risen for `patience` epochs, or all tasks have stopped.
 
     Then `model` holds the best weights; until then a file does: two copies of the tables never lie in
-    memory. A fit that was killed goes on from its last checkpoint, to the same weights, and gives the
-    epochs before it again. Raises RecmtlError at the first loss that is NaN or infinite, with step, task
-    and source rows; on a GPU some steps later, and nothing is saved in between.
+    memory. What steps free stays with the process until `give_freed_memory_back`. A fit that was killed
+    goes on from its last checkpoint, to the same weights, and gives the epochs before it again. Raises
+    RecmtlError at the first loss that is NaN or infinite, with step, task and source rows; on a GPU some
+    steps later, and nothing is saved in between.
     """
     group = parts.group
     keep_freed_memory()

@@ -232,8 +232,8 @@ def _ranking(task: str) -> str:
 class Recorded:
     """A step that is recorded as a CUDA graph and then played: one launch in place of two hundred.
 
-    Each size of batch is recorded when it comes again, that of an epoch's last in the second. Batches
-    with more in their lists than their recording has room for are taken step by step.
+    After WARM steps a size of batch is recorded when it comes again: that of an epoch's last in epoch 2.
+    Batches with more in their lists than the recording has room for are taken step by step.
     """
 
     def __init__(self, step: Callable[[Batch], Losses]) -> None:
