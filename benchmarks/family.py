@@ -24,11 +24,12 @@ from recmtl.batch import Batch
 from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
-from recmtl.kernels import engine, keep_freed_memory, side_by_side, weight_gradient
+from recmtl.kernels import engine, side_by_side, weight_gradient
 from recmtl.learn.group import ALONE
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.step import make_step, parameters
+from recmtl.memory import keep_freed_memory
 from recmtl.run import Run, _model
 
 SMALL = 1 << 20  # rows × inner × columns of a product that is worth its own measure

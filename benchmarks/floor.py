@@ -29,8 +29,9 @@ from benchmarks.steps import Case, make_case
 from recmtl.batch import Batch
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
-from recmtl.kernels import engine, keep_freed_memory, side_by_side, weight_gradient
+from recmtl.kernels import engine, side_by_side, weight_gradient
 from recmtl.learn.step import parameters
+from recmtl.memory import keep_freed_memory
 
 ROUNDS = 4  # a turn of a race
 

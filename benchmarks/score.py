@@ -27,7 +27,7 @@ from benchmarks.measure import HERE, PEERS, RUNS, has_bf16, keep, make_log
 from recmtl import pipeline
 from recmtl.batch import Batch
 from recmtl.bundle import Bundle, to_batch
-from recmtl.kernels import keep_freed_memory
+from recmtl.memory import keep_freed_memory
 from recmtl.scoring import Scorer, files, score_files
 from recmtl.scoring.cores import on_each_core
 from recmtl.scoring.score import BATCH, PIECE

@@ -18,7 +18,7 @@ from benchmarks.measure import HERE, PEERS, RUNS, has_bf16, keep, make_log, prep
 from benchmarks.steps import Case, make_case
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
-from recmtl.kernels import keep_freed_memory
+from recmtl.memory import keep_freed_memory
 
 MODEL = "mmoe"
 USERS, BATCHES, EXPERTS = (100_000, 1_000_000, 10_000_000), (1024, 4096, 16384, 65536), (4, 8, 16, 32)

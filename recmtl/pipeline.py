@@ -19,6 +19,7 @@ from recmtl.data.increments.days import EVERY_DAY, Window
 from recmtl.errors import RecmtlError, nearest
 from recmtl.experiment import Experiment
 from recmtl.folder import digest, is_current, locked, read_manifest, write_folder
+from recmtl.memory import trim
 from recmtl.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def encode(config: Config, out: Path, options: Options = DEFAULTS) -> Path:
             with write_folder(out / "encoder", {"key": key}) as folder:
                 width = experiment.embedding.width
                 Encoder.fit(experiment, examples, width, options.progress).save(folder)
+            trim()  # what was counted lies in files now; to look it up takes as much again
     encoder = Encoder.load(out / "encoder")
     _warn(encoder.warnings)
     seed = experiment.train.seeds[0]

@@ -27,7 +27,7 @@ from recmtl.experiment import Experiment
 from recmtl.folder import digest, file_digest, is_current, locked, read_manifest, write_folder
 from recmtl.heads import head_of
 from recmtl.heads.columns import column_of, scores_of
-from recmtl.kernels import engine, give_freed_memory_back
+from recmtl.kernels import engine
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.fit import Parts, fit
 from recmtl.learn.group import Group, join
@@ -37,6 +37,7 @@ from recmtl.learn.sharded.tables import ShardedTables
 from recmtl.learn.step import Objective
 from recmtl.learn.tasks import keep, statistics
 from recmtl.learn.turns import InTurns, take_turns
+from recmtl.memory import give_freed_memory_back
 from recmtl.model.drawing import draw
 from recmtl.model.embedding import MakeTables, WholeTables
 from recmtl.model.multitask import MultiTask, build_model, parameter_count

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*(ROOT / "recmtl").rglob("*.py"), *(ROOT / "flows").rglob("*.py")])
 FLOORS = {
     "errors": 1, "seed": 1, "folder": 1, "page": 1, "plugins": 1, "progress": 1,
-    "schema": 1, "batch": 1,
+    "schema": 1, "batch": 1, "memory": 1,
     "compiled": 1, "kernels": 1, "heads": 1,
     "data": 2, "model": 2, "learn": 2,
     "experiment": 3, "suite": 3,

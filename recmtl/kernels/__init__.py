@@ -7,12 +7,10 @@ give the same up to the order of sums.
 
 from recmtl.kernels.dense import clipped_product, masked, mix, side_by_side, unmix
 from recmtl.kernels.library import engine
-from recmtl.kernels.memory import give_freed_memory_back, keep_freed_memory
 from recmtl.kernels.products import weight_gradient
 from recmtl.kernels.table import Reads, adagrad, adds_up, look_up, merge, owners
 
 __all__ = [
-    "Reads", "adagrad", "adds_up", "clipped_product", "engine", "give_freed_memory_back",
-    "keep_freed_memory", "look_up", "masked", "merge", "mix", "owners", "side_by_side", "unmix",
-    "weight_gradient",
+    "Reads", "adagrad", "adds_up", "clipped_product", "engine", "look_up", "masked", "merge", "mix",
+    "owners", "side_by_side", "unmix", "weight_gradient",
 ]

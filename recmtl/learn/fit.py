@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from recmtl.errors import RecmtlError
-from recmtl.kernels import keep_freed_memory
 from recmtl.learn.checkpoint import load_weights, save_weights
 from recmtl.learn.epoch import Epoch
 from recmtl.learn.group import ALONE, Group
@@ -26,6 +25,7 @@ from recmtl.learn.resume import Checkpoints, Standing
 from recmtl.learn.settings import TrainConfig
 from recmtl.learn.sharded.tables import fused
 from recmtl.learn.step import Objective, make_step, parameters
+from recmtl.memory import keep_freed_memory
 from recmtl.progress import SILENT, Progress
 
 READ_EVERY = 64  # steps between two looks at the losses on a GPU: each waits for what was asked of it

@@ -17,7 +17,7 @@ from recmtl.data.rates.states import rated
 from recmtl.errors import RecmtlError
 from recmtl.experiment import Experiment
 from recmtl.heads.columns import column_of, scores_of
-from recmtl.kernels import give_freed_memory_back, keep_freed_memory
+from recmtl.memory import give_freed_memory_back, keep_freed_memory
 from recmtl.scoring.cores import on_each_core
 
 if TYPE_CHECKING:

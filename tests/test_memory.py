@@ -9,7 +9,7 @@ import pytest
 HELD = """
 import torch
 from pathlib import Path
-from recmtl.kernels import give_freed_memory_back, keep_freed_memory
+from recmtl.memory import give_freed_memory_back, keep_freed_memory
 
 def held():
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

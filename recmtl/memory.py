@@ -1,4 +1,4 @@
-"""Memory that a step frees stays with the process, as the next needs the same again, until the last."""
+"""Memory that is free within the process: kept for the next step, as it needs the same, or given back."""
 
 import ctypes
 
@@ -24,9 +24,16 @@ def keep_freed_memory() -> None:
 
 def give_freed_memory_back() -> None:
     """After the last step: what comes next needs its own, and blocks that fit no hole are mapped."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim"):
-        libc.mallopt(MMAP_MAX, MAPPED)
-        libc.mallopt(MMAP_THRESHOLD, LARGEST)
-        libc.mallopt(TRIM_THRESHOLD, KEPT)
-        libc.malloc_trim(0)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(MMAP_MAX, MAPPED)
+        mallopt(MMAP_THRESHOLD, LARGEST)
+        mallopt(TRIM_THRESHOLD, KEPT)
+    trim()
+
+
+def trim() -> None:
+    """Give back what is free now; what comes next is kept as it was before."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
