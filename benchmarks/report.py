@@ -22,7 +22,7 @@ INTRODUCTION = """\
 `make bench` writes this page. W1: 2M impressions of 1M users in 10 Parquet files, 16 categorical \
 columns, 8 floats with nulls, two list columns; click 5 %, conversion 8 % of clicks. W1a is W1 without \
 the lists. MMoE: 4 experts of 256-128, towers 64-32; Shared-Bottom: 256-128, towers 64-32; ESMM: towers \
-256-128-64. Embedding 16, batch 4096, one epoch."""
+256-128-64. Embedding 16, batch 4096, one epoch. On a GPU: [gpu.md](gpu.md)."""
 
 RACE = """\
 All processes live at once and work block by block in turns; a ratio is the median (least to most) over \
@@ -168,13 +168,13 @@ def memory_section(found: Result) -> list[str]:
     head = ["rows of the log", "users", "step", "seconds", "rows/s", "anonymous memory, MB",
             "with mapped files, MB"]
     rows = [
-        [f"{log['rows']:,}", f"{log['users']:,}", name,
+        [f"{log['rows']:,}{', limited' if log['under'] else ''}", f"{log['users']:,}", name,
          f"{step['seconds']:.1f}", f"{step['rows'] / step.get('loop_seconds', step['seconds']):,.0f}",
          megabytes(step["anonymous"]), megabytes(step["resident"])]
         for log in found["logs"] for name, step in log["steps"].items()
     ]
-    limited = [f"The log of {log['rows']:,} rows went through every step under `{log['under']}`."
-               for log in found["logs"] if log["under"]]
+    limited = [f"Limited: every step went through under `{under}`."
+               for under in sorted({log["under"] for log in found["logs"]} - {""})]
     return ["## Larger logs, larger tables: W1a's rows repeated", table(head, rows),
             "MMoE in bf16 where the processor has it; the most memory of each process over time.",
             *limited]
