@@ -159,7 +159,7 @@ def _all_values(
     gradients: Sequence[Tensor], reads: Reads, apart: Sequence[Sequence[Tensor]]
 ) -> Tensor:
     copies = [_values(gradient, reads, own) for gradient, own in zip(gradients, apart, strict=True)]
-    return copies[0] if len(copies) == 1 else torch.cat(copies, dim=1)
+    return _joined(copies, dim=1)
 
 
 def _values(gradient: Tensor, reads: Reads, apart: Sequence[Tensor]) -> Tensor:
@@ -172,7 +172,12 @@ def _values(gradient: Tensor, reads: Reads, apart: Sequence[Tensor]) -> Tensor:
         mean = gradient[:, into : into + reads.width] / lengths.clamp(min=1).unsqueeze(1)
         values.append(_wide(mean.index_select(0, owners(ragged))))
     values += map(_wide, apart)
-    return values[0] if len(values) == 1 else torch.cat(values)
+    return _joined(values, dim=0)
+
+
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
+    """One part alone as it is: each copy is a pass over all gradients."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
 def _wide(values: Tensor) -> Tensor:
