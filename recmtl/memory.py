@@ -16,24 +16,25 @@ def keep_freed_memory() -> None:
     are larger than what it would keep by any threshold, as those of 65,536 rows. So none of the main
     thread's are mapped, and its heap is never cut: glibc would cut all that is free at the end.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(MMAP_MAX, 0)
-        mallopt(TRIM_THRESHOLD, NEVER)
+    _glibc("mallopt", MMAP_MAX, 0)
+    _glibc("mallopt", TRIM_THRESHOLD, NEVER)
 
 
 def give_freed_memory_back() -> None:
     """After the last step: what comes next needs its own, and blocks that fit no hole are mapped."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(MMAP_MAX, MAPPED)
-        mallopt(MMAP_THRESHOLD, LARGEST)
-        mallopt(TRIM_THRESHOLD, KEPT)
+    _glibc("mallopt", MMAP_MAX, MAPPED)
+    _glibc("mallopt", MMAP_THRESHOLD, LARGEST)
+    _glibc("mallopt", TRIM_THRESHOLD, KEPT)
     trim()
 
 
 def trim() -> None:
-    """Give back what is free now; what comes next is kept as it was before."""
-    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if malloc_trim is not None:
-        malloc_trim(0)
+    """Give back what is free now, and change nothing about what is freed later."""
+    _glibc("malloc_trim", 0)
+
+
+def _glibc(function: str, *arguments: int) -> None:
+    """Call it, where the system has it."""
+    found = getattr(ctypes.CDLL(None), function, None)
+    if found is not None:
+        found(*arguments)
