@@ -4,8 +4,8 @@
 
 Makes logs of W1's rows, repeated, in which each user occurs equally often; ingests, encodes, trains
 MMoE on and scores each, every step in a process of its own whose memory is watched. DuckDB may take 250
-MB of it. The largest log's steps, and the smallest's to compare with, run under a command that makes
-the system limit them: `prlimit`, which counts private memory that was asked for, whether touched or not
+MB of it. The smallest log's steps and the largest's run again under a command that makes the system
+limit them: `prlimit`, which counts private memory that was asked for, whether touched or not
 (and Arrow's own allocator asks for a gigabyte at once), or one that counts what is touched, such as
 "systemd-run --scope -q -p MemoryMax=1536M".
 """
@@ -35,7 +35,8 @@ QUICK = ((1, 10_000), (2, 10_000))
 def make(w1: Path, folder: Path, times: int, users: int) -> int:
     """W1's files without the lists, each `times` times over, with so many users in turns; all rows.
 
-    Nearly all users come in the nine files of train, where there are more rows than users.
+    Nearly all users come in the nine files of train, where there are more rows than users. Each
+    turn begins one user later: no row is the repetition of another, as in a log.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -45,7 +46,8 @@ def make(w1: Path, folder: Path, times: int, users: int) -> int:
         place = table.schema.get_field_index("user_id")
         with pq.ParquetWriter(folder / file.name, table.schema, compression="zstd") as writer:
             for _ in range(times):
-                ids = np.arange(first, first + len(table)) % users * 0x9E3779B1 % (1 << 40)
+                turns = np.arange(first, first + len(table))
+                ids = (turns + turns // users) % users * 0x9E3779B1 % (1 << 40)
                 writer.write_table(table.set_column(place, "user_id", pa.array(ids)))
                 first += len(table)
     return first
@@ -82,8 +84,7 @@ def main() -> None:
             continue
         log = out / "log"
         rows = make(w1, log, times, users)
-        limits = {min(logs)[0]: ["", chosen.under], max(logs)[0]: [chosen.under]}
-        for under in limits.get(times, [""]):
+        for under in ["", chosen.under] if times in (min(logs)[0], max(logs)[0]) else [""]:
             print(f"{rows:,} rows, {users:,} users {under}", flush=True)
             steps = measure(log, out / "run", shlex.split(under))
             found.append({"rows": rows, "users": users, "under": under, "steps": steps})

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from sqlglot import exp
 
+from recmtl.data.allocator import use_jemalloc
 from recmtl.data.database import Database
 from recmtl.data.day_files import UNDATED, day_folder
 from recmtl.data.logs.checks import Held
@@ -18,7 +19,7 @@ from recmtl.data.logs.plan import Plan
 from recmtl.data.logs.table import narrow
 from recmtl.data.query import text, tree
 
-SIZE = 4 * 122_880  # rows of a part: a sort of more would spill
+SIZE = 8 * 61_440  # rows of a part: a sort of more would spill
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,14 @@ def write_piece(db: Database, piece: Piece, sort: bool) -> None:
 
 
 def in_order(file: Path) -> bool:
-    """Whether a part's rows come by file, then row; two narrow columns are read."""
+    """Whether a part's rows come by file, then row; two narrow columns are read, a few rows at a time.
+
+    All threads do it, beside the engine: what Arrow would read ahead here adds up to tens of megabytes.
+    """
+    use_jemalloc()
     last = np.full((1, 2), -1, dtype=np.int64)
-    with pq.ParquetFile(file) as parquet:
-        for batch in parquet.iter_batches(1 << 20, columns=["_file", "_row"]):
+    with pq.ParquetFile(file, memory_map=True, pre_buffer=False) as parquet:
+        for batch in parquet.iter_batches(1 << 16, columns=["_file", "_row"], use_threads=False):
             rows = np.column_stack([batch["_file"], batch["_row"]])
             steps = np.diff(rows, axis=0, prepend=last)
             if ((steps[:, 0] < 0) | ((steps[:, 0] == 0) & (steps[:, 1] <= 0))).any():
