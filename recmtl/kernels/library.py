@@ -1,4 +1,4 @@
-"""Which loops run where; those of `loops.cpp`, called.
+"""Which loops run where; those of `loops.cpp` and `products.cpp`, called.
 
 A call of a C++ loop gives it tensors and sizes.
 """
@@ -16,7 +16,7 @@ from recmtl.compiled import SWITCH, load
 
 SUFFIX = {torch.float32: "f32", torch.bfloat16: "b16", torch.int32: "i32", torch.int64: "i64"}
 _log = logging.getLogger("recmtl")
-Argument = Tensor | list[Tensor] | int | float
+Argument = Tensor | list[Tensor] | list[int] | int | float | None
 
 
 def engine(device: str = "cpu") -> str:
@@ -46,7 +46,7 @@ def on_gpu(*tensors: Tensor) -> bool:
 
 
 def run(name: str, *arguments: Argument) -> int:
-    """Call a loop. A list of tensors goes as an array of pointers; the number of threads goes last."""
+    """Call a loop. A list goes as an array, of pointers or of i64; the number of threads goes last."""
     library = _library()
     assert library is not None
     given = [_given(argument) for argument in arguments]
@@ -56,10 +56,14 @@ def run(name: str, *arguments: Argument) -> int:
 
 
 def _given(argument: Argument) -> object:
+    if argument is None:
+        return ctypes.c_void_p()
     if isinstance(argument, Tensor):
         return ctypes.c_void_p(argument.data_ptr())
     if isinstance(argument, list):
-        return (ctypes.c_void_p * len(argument))(*(tensor.data_ptr() for tensor in argument))
+        if argument and isinstance(argument[0], int):
+            return (ctypes.c_int64 * len(argument))(*argument)
+        return (ctypes.c_void_p * len(argument))(*(tensor.data_ptr() for tensor in argument))  # type: ignore[union-attr]
     return ctypes.c_float(argument) if isinstance(argument, float) else ctypes.c_int64(argument)
 
 
@@ -82,4 +86,4 @@ def _has_triton() -> bool:
 
 
 def _library() -> ctypes.CDLL | None:
-    return load("recmtl.kernels", "loops")
+    return load("recmtl.kernels", "loops", "products")

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 namespace {
@@ -130,22 +132,6 @@ void mix(const float* gates, const T* experts, T* const* out, i64 rows, i64 task
       }
     }
   }
-}
-
-// to (columns, rows) ← from (rows, columns), whose lines lie `step` apart.
-void transpose(const float* from, i64 step, float* to, i64 rows, i64 columns, int threads) {
-  constexpr i64 DEEP = 64, WIDE = 16;  // a cache line of each of 64 rows, into four of each of 16
-  threads = enough(rows * columns, threads);
-#pragma omp parallel for collapse(2) num_threads(threads) schedule(static)
-  for (i64 column = 0; column < columns; column += WIDE)
-    for (i64 row = 0; row < rows; row += DEEP) {
-      const i64 deep = std::min(DEEP, rows - row), wide = std::min(WIDE, columns - column);
-      float tile[WIDE][DEEP];
-      for (i64 i = 0; i < deep; ++i)
-        for (i64 j = 0; j < wide; ++j) tile[j][i] = from[(row + i) * step + column + j];
-      for (i64 j = 0; j < wide; ++j)
-        std::copy(tile[j], tile[j] + deep, to + (column + j) * rows + row);
-    }
 }
 
 template <typename T>
@@ -404,10 +390,6 @@ extern "C" {
     sum_groups(gradients, copies, width, entries, order, starts, count, out, threads);            \
   }
 FOR_FLOATS(DENSE)
-
-void transpose_f32(const float* from, i64 step, float* to, i64 rows, i64 columns, int threads) {
-  transpose(from, step, to, rows, columns, threads);
-}
 
 #define LOOKED_UP(ROWS, I, NAME, T)                                                               \
   void gather_##ROWS##_##NAME(const float* table, i64 table_width, i64 first, i64 width,          \

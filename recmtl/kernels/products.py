@@ -1,9 +1,10 @@
-"""Products of two matrices, on CPU by whichever of torch's two libraries uses all of the processor.
+"""Products of two matrices, in fp32 on CPU by whatever uses all of the processor.
 
-torch gives fp32 products to MKL, which stays with AVX2 on a processor that is not Intel's; oneDNN, which
-torch holds too, takes AVX-512 wherever it is: twice the rate on an AMD EPYC (Zen 5).
+torch gives them to MKL, which stays with AVX2 on a processor that is not Intel's; `products.cpp` takes
+all of AVX-512 wherever it is: twice the rate on an AMD EPYC (Zen 5).
 """
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -12,44 +13,96 @@ from torch import Tensor
 
 from recmtl.kernels.library import fits, run
 
+Layer = Sequence[tuple[Tensor, Tensor]]  # weight (outputs, inputs) and bias (outputs,)
+
 
 def product(x: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
     """x Wᵀ of (B, inputs) and (outputs, inputs), into `out` (B, outputs) where it is given."""
-    if not _by_onednn(x):
+    if not ours(x):
         return torch.mm(x, weight.t(), out=out)
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
-    return found if out is None else out.copy_(found)
+    out = x.new_empty(len(x), len(weight)) if out is None else out
+    run("product_f32", *_lines(x), *_turned(weight), *_lines(out), *x.shape, len(weight))
+    return out
+
+
+def chain_values(x: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
+    """h ← relu(h Wᵀ + b) of each layer in turn, from x (B, inputs); where `ours` says so.
+
+    Each pair (W, b) of a layer goes over its part of the columns, into its part; or each of the first
+    over the whole of x.
+    """
+    flat = [pair for layer in layers for pair in layer]
+    widths = [sum(len(weight) for weight, _ in layer) for layer in layers]
+    out = [x.new_empty(len(x), width) for width in widths]
+    run("chain_f32", *_lines(x), [w.contiguous() for w, _ in flat], [b.contiguous() for _, b in flat],
+        _pieces(x, [[weight for weight, _ in layer] for layer in layers]), len(flat), out, widths, len(x))
+    return out
+
+
+def chain_gradients(
+    gradients: Sequence[Tensor], values: Sequence[Tensor], layers: Sequence[Sequence[Tensor]],
+    scale: float, of_x: bool, masked: bool,
+) -> tuple[Tensor | None, list[Tensor], list[Tensor]]:
+    """The gradient of x, where it is wanted, those of all weights and of each layer's biases.
+
+    `values` are x and what each layer gave, whose dropout multiplied by `scale`. `gradients` are those of
+    parts of the last one's columns; one that is `masked` is of what it was before its ReLU, and the last
+    layer's biases are left out.
+    """
+    flat = [weight.contiguous() for layer in layers for weight in layer]
+    x, *inner, top = values
+    widths = [value.shape[1] for value in (*inner, top)]
+    of_input = x.new_empty(x.shape) if of_x else None
+    of_weights = [torch.empty_like(weight) for weight in flat]
+    of_biases = [x.new_empty(width) for width in (widths[:-1] if masked else widths)]
+    parts = 0 if masked else len(gradients)
+    run("chain_backward_f32", [gradient.contiguous() for gradient in gradients], parts, top, *_lines(x),
+        flat, _pieces(x, layers), len(flat), inner, widths, len(layers), scale, of_input, x.shape[1],
+        of_weights, of_biases, len(x))
+    return of_input, of_weights, of_biases
+
+
+def _pieces(x: Tensor, layers: Sequence[Sequence[Tensor]]) -> list[int]:
+    """`Piece` in products.cpp of each weight, one after the other."""
+    found: list[int] = []
+    for number, layer in enumerate(layers):
+        whole = not number and layer[0].shape[1] == x.shape[1]
+        reads = writes = 0
+        for weight in layer:
+            outputs, inputs = weight.shape
+            found += (number, inputs, outputs, reads, writes)
+            reads, writes = reads + (0 if whole else inputs), writes + outputs
+    return found
 
 
 def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
     """gᵀ x of (B, outputs) and (B, inputs)."""
-    if not _by_onednn(x):
+    if not ours(x):
         return torch.mm(gradient.t(), x)
-    # It takes its second operand as it lies, where that is whole, and is slow where its first one lies by
-    # columns: the narrower of the two is turned, and the result back.
-    if gradient.shape[1] <= x.shape[1]:
-        return product(_transposed(gradient), x.contiguous().t())
-    return _transposed(product(_transposed(x), gradient.contiguous().t()))
-
-
-def _transposed(matrix: Tensor) -> Tensor:
-    out = matrix.new_empty(matrix.shape[1], matrix.shape[0])
-    if not fits(out) or matrix.stride(1) != 1:
-        return out.copy_(matrix.t())
-    run("transpose_f32", matrix, matrix.stride(0), out, *matrix.shape)
+    out = x.new_empty(gradient.shape[1], x.shape[1])
+    run("weight_gradient_f32", *_lines(gradient), *_lines(x), out, *gradient.shape, x.shape[1])
     return out
 
 
-def _by_onednn(x: Tensor) -> bool:
-    """oneDNN knows no product over nothing."""
-    return x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0 and _mkl_is_slow()
+def ours(x: Tensor) -> bool:
+    """Whether `products.cpp` multiplies it: in fp32, on a CPU that MKL would leave half unused."""
+    return x.dtype == torch.float32 and fits(x.new_empty(0)) and _mkl_is_slow()
+
+
+def _lines(matrix: Tensor) -> tuple[Tensor, int]:
+    """A matrix whose rows lie whole, and from one row to the next."""
+    whole = matrix if matrix.stride(1) == 1 or matrix.shape[1] < 2 else matrix.contiguous()
+    return whole, whole.stride(0)
+
+
+def _turned(weight: Tensor) -> tuple[Tensor, int, int]:
+    """A weight, and its strides as (inputs, outputs)."""
+    return weight, weight.stride(1), weight.stride(0)
 
 
 @cache
 def _mkl_is_slow() -> bool:
-    """Whether MKL would leave half of this processor unused."""
     info = Path("/proc/cpuinfo")
     words = set(info.read_text().split()) if info.exists() else set()
     mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
-    onednn = torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return bool(mkl and onednn and "avx512f" in words and "GenuineIntel" not in words)
+    return bool(mkl and "avx512f" in words and "GenuineIntel" not in words)

@@ -5,16 +5,27 @@ activation's gradient and stack what lies beside each other already: a third of 
 """
 
 from collections.abc import Sequence
-from itertools import islice
-from typing import Any
+from itertools import chain, cycle, islice
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from recmtl.kernels import clipped_product, masked, mix, side_by_side, unmix, weight_gradient
+from recmtl.kernels import (
+    chain_gradients,
+    chain_values,
+    clipped_product,
+    masked,
+    mix,
+    ours,
+    side_by_side,
+    unmix,
+    weight_gradient,
+)
 
+T = TypeVar("T")
 Layer = Sequence[tuple[Tensor, Tensor]]  # weight (out, in) and bias (out,): of all chains, or of each
 
 
@@ -26,8 +37,28 @@ def chains(x: Tensor, layers: Sequence[Layer], dropout: float = 0.0) -> Tensor:
     which lie side by side, it is one weight a group. Layers above have one weight a chain.
     `dropout` is the share of activations to drop now: 0 outside training.
     """
-    (out,) = _Chains.apply(x, None, None, dropout, *_flat(layers))  # type: ignore[no-untyped-call]
+    (out,) = _Chains.apply(x, None, None, 1, dropout, *_flat(layers))  # type: ignore[no-untyped-call]
     return out  # type: ignore[no-any-return]
+
+
+def networks(
+    views: Sequence[Tensor], networks: Sequence[Sequence[tuple[Tensor, Tensor]]], dropout: float = 0.0
+) -> tuple[Tensor, ...]:
+    """A chain over each view: (B, inputs) → (B, outputs), of networks of one shape.
+
+    Where all read one view, they are one step of autograd, in which the view's gradient is written once.
+    """
+    x = views[0]
+    alike = all(view is x for view in views) and _dtype(x) == x.dtype
+    if len(views) == 1 or not alike or not ours(x) or dropout or not networks[0]:
+        return tuple(
+            chains(view, [[pair] for pair in layers], dropout)
+            for view, layers in zip(views, networks, strict=True)
+        )
+    side_by_side: tuple[Tensor, ...] = _Chains.apply(  # type: ignore[no-untyped-call]
+        x, None, None, len(views), dropout, *_flat([*zip(*networks, strict=True)])
+    )
+    return side_by_side
 
 
 def mixtures(
@@ -40,7 +71,7 @@ def mixtures(
     (T, K) is 0 where a task reads a chain without a gradient to it, 1 elsewhere.
     """
     mixed: tuple[Tensor, ...] = _Chains.apply(  # type: ignore[no-untyped-call]
-        x, gates, teaches, dropout, *_flat(layers)
+        x, gates, teaches, 1, dropout, *_flat(layers)
     )
     return mixed
 
@@ -55,50 +86,55 @@ def joined(views: Sequence[Tensor], layer: Layer) -> tuple[Tensor, Layer]:
 class _Chains(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, gates: Tensor | None, teaches: Tensor | None, dropout: float,
+        ctx: Any, x: Tensor, gates: Tensor | None, teaches: Tensor | None, parts: int, dropout: float,
         sizes: Sequence[int], *flat: Tensor,
     ) -> tuple[Tensor, ...]:
         dtype = _dtype(x)
         with torch.autocast(x.device.type, enabled=False):
-            layers = _layers([tensor.to(dtype) for tensor in flat], sizes)
-            values = [x.to(dtype)]
-            for layer in layers:
-                above = clipped_product(values[-1], layer)
-                values.append(F.dropout(above, dropout, inplace=True) if dropout else above)
-            out = (values[-1],) if gates is None else mix(gates, values[-1])
+            layers = _split([*zip(*2 * [iter(t.to(dtype) for t in flat)], strict=True)], sizes)
+            values = _values(x.to(dtype), layers, dropout)
+            out = values[-1].chunk(parts, 1) if gates is None else mix(gates, values[-1])
         weights = [weight for layer in layers for weight, _ in layer]
         ctx.sizes, ctx.scale = sizes, 1.0 / (1.0 - dropout)
         ctx.types = x.dtype, flat[0].dtype
-        ctx.set_materialize_grads(True)
+        ctx.set_materialize_grads(parts == 1)
         ctx.save_for_backward(gates, teaches, *values, *weights)
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
         gates, teaches, *saved = ctx.saved_tensors
-        depths = len(ctx.sizes)
-        values, weights = saved[: depths + 1], saved[depths + 1 :]
+        values, weights = saved[: len(ctx.sizes) + 1], saved[len(ctx.sizes) + 1 :]
+        gradients = tuple(_known(gradient, values[-1], len(given)) for gradient in given)
         of_x, of_parameter = ctx.types
-        found: list[Tensor] = []
-        of_gates = None
-        if gates is None:
-            gradient, bias = masked(gradients[0], values[-1], ctx.scale)
-        else:
+        of_gates = bias = None
+        if gates is not None:
             # The gates' own gradient, Σ_j gradient · expert, does not read them.
             heard = gates if teaches is None else gates * teaches
             of_gates, gradient, bias = unmix(gradients, heard, values[-1], ctx.scale)
-        for depth in range(depths - 1, -1, -1):
-            below, own = values[depth], weights[-ctx.sizes[depth] :]
-            del weights[-len(own) :]
-            last = depth == 0 and not ctx.needs_input_grad[0]
-            gradient, of_weights = _through(gradient, below, own, last)
-            pairs = zip(of_weights, torch.split(bias, [len(w) for w in own]), strict=True)
-            found[:0] = [tensor.to(of_parameter) for pair in pairs for tensor in pair]
-            if depth:
-                gradient, bias = masked(gradient, below, ctx.scale, spent=True)
-        of_input = gradient.to(of_x) if ctx.needs_input_grad[0] else None
-        return of_input, of_gates, None, None, None, *found
+            gradients = (gradient,)
+        of_input, of_weights, biases = _gradients(
+            gradients, bias, values, _split(weights, ctx.sizes), ctx.scale, ctx.needs_input_grad[0]
+        )
+        of_biases = chain(*(
+            torch.split(whole, [len(weight) for weight in layer])
+            for whole, layer in zip(biases, _split(weights, ctx.sizes), strict=True)
+        ))
+        # A network that nothing was asked of is passed over by optimizers, as one by itself would be.
+        asked = [len(given) == 1 or gates is not None or gradient is not None for gradient in given]
+        found = [
+            tensor.to(of_parameter) if there else None
+            for pair, there in zip(zip(of_weights, of_biases, strict=True), cycle(asked))
+            for tensor in pair
+        ]
+        of_input = None if of_input is None else of_input.to(of_x)
+        return of_input, of_gates, None, None, None, None, *found
+
+
+def _known(gradient: Tensor | None, top: Tensor, parts: int) -> Tensor:
+    """0 for a part of `top` that nothing was asked of."""
+    return top.new_zeros(len(top), top.shape[1] // parts) if gradient is None else gradient
 
 
 def _dtype(x: Tensor) -> torch.dtype:
@@ -112,16 +148,48 @@ def _flat(layers: Sequence[Layer]) -> list[list[int] | Tensor]:
             *(tensor for layer in layers for pair in layer for tensor in pair)]
 
 
-def _layers(flat: Sequence[Tensor], sizes: Sequence[int]) -> list[list[tuple[Tensor, Tensor]]]:
-    pairs = zip(flat[::2], flat[1::2], strict=True)
-    return [list(islice(pairs, size)) for size in sizes]
+def _split(flat: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:
+    """As many for each layer as it has weights."""
+    left = iter(flat)
+    return [list(islice(left, size)) for size in sizes]
 
 
-def _through(
-    gradient: Tensor, x: Tensor, weights: Sequence[Tensor], last: bool
-) -> tuple[Tensor, list[Tensor]]:
-    """The gradient of a layer's input, unless it is the last one needed, and of its weights."""
-    parts = zip(torch.split(gradient, [len(weight) for weight in weights], 1),
-                torch.split(x, [weight.shape[1] for weight in weights], 1), strict=True)
-    found = [weight_gradient(part, inputs) for part, inputs in parts]
-    return gradient if last else side_by_side(gradient, [w.t() for w in weights]), found
+def _values(x: Tensor, layers: Sequence[Layer], dropout: float) -> list[Tensor]:
+    """`x` and what each layer gives."""
+    if ours(x) and not dropout:
+        return [x, *chain_values(x, layers)]
+    values = [x.contiguous()]
+    for layer in layers:
+        above = clipped_product(values[-1], layer)
+        values.append(F.dropout(above, dropout, inplace=True) if dropout else above)
+    return values
+
+
+def _gradients(
+    gradients: Sequence[Tensor], bias: Tensor | None, values: Sequence[Tensor],
+    layers: Sequence[Sequence[Tensor]], scale: float, of_x: bool,
+) -> tuple[Tensor | None, list[Tensor], list[Tensor]]:
+    """That of the input, where it is wanted, those of weights, and of biases layer by layer.
+
+    `values` are the input and what each layer gave, `gradients` those of parts of the last one; or one,
+    before its ReLU, where `bias` is its sum over rows.
+    """
+    if ours(values[0]):
+        masks = bias is not None
+        of_input, of_weights, biases = chain_gradients(gradients, values, layers, scale, of_x, masks)
+        return of_input, of_weights, biases if bias is None else [*biases, bias]
+    gradient = gradients[0] if len(gradients) == 1 else torch.cat([*gradients], 1)
+    if bias is None:
+        gradient, bias = masked(gradient, values[-1], scale)
+    of_weights, biases = [], [bias]
+    for depth, (below, own) in reversed([*enumerate(zip(values, layers, strict=False))]):
+        pairs = zip(torch.split(gradient, [len(weight) for weight in own], 1),
+                    torch.split(below, [weight.shape[1] for weight in own], 1), strict=True)
+        of_weights[:0] = [weight_gradient(part, inputs) for part, inputs in pairs]
+        if not depth and not of_x:
+            return None, of_weights, biases
+        gradient = side_by_side(gradient, [w.t() for w in own])
+        if depth:
+            gradient, bias = masked(gradient, below, scale, spent=True)
+            biases[:0] = [bias]
+    return gradient, of_weights, biases

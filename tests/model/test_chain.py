@@ -7,9 +7,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recmtl.model.chain import Layer, chains, mixtures
+from recmtl.kernels import engine, products
+from recmtl.model.chain import Layer, chains, mixtures, networks
 
 ROWS, INPUTS = 37, 11
+
+
+@pytest.fixture(autouse=True, params=["ours", "torch's"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever library multiplies on this processor, the tests are run on both."""
+    if request.param == "ours" and engine() != "native":
+        pytest.skip("needs a C++ compiler with OpenMP")
+    monkeypatch.setattr(products, "_mkl_is_slow", lambda: request.param == "ours")
 
 
 def parameters(count: int, widths: list[int], seed: int = 0) -> tuple[Tensor, list[Layer]]:
@@ -143,3 +152,26 @@ def test_mixtures_are_the_sums_of_chains_and_their_gradients() -> None:
     found = torch.autograd.grad((ours * weights).sum(), leaves)
     for a, b in zip(found, torch.autograd.grad((theirs * weights).sum(), leaves), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+@pytest.mark.parametrize("asked", [(0, 1), (1,)])
+def test_networks_are_chains_of_their_own(alike: bool, asked: tuple[int, ...]) -> None:
+    """One that nothing is asked of has no gradient: no optimizer moves it."""
+    x, first = parameters(1, [6, 4], seed=0)
+    _, second = parameters(1, [6, 4], seed=1)
+    layers = [[pair for (pair,) in own] for own in (first, second)]
+    views = [x, x if alike else x.detach().clone().requires_grad_()]
+    leaves = [*dict.fromkeys(views), *(tensor for own in layers for pair in own for tensor in pair)]
+
+    def found(outs: tuple[Tensor, ...]) -> list[Tensor | None]:
+        total = torch.stack([(outs[k] * torch.linspace(-1, 1, 4)).sum() for k in asked]).sum()
+        return [*torch.autograd.grad(total, leaves, allow_unused=True)]
+
+    apart = tuple(chains(view, own) for view, own in zip(views, (first, second), strict=True))
+    together = networks(views, layers)
+    torch.testing.assert_close(together, apart)
+    for a, b in zip(found(together), found(apart), strict=True):
+        assert (a is None) == (b is None)
+        if a is not None and b is not None:
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)

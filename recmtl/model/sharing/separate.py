@@ -6,6 +6,7 @@ from torch import nn
 
 from recmtl.batch import Embedded, Shared
 from recmtl.model.boxes import box
+from recmtl.model.chain import networks
 from recmtl.model.mlp import MLP
 from recmtl.model.sharing.module import SharingModule
 from recmtl.model.sharing.options import SharingConfig
@@ -17,12 +18,17 @@ class SeparateNetworks(SharingModule):
 
     def __init__(self, inputs: int, tasks: Sequence[str], options: SharingConfig) -> None:
         super().__init__()
-        networks = {task: MLP(inputs, options.hidden, options.dropout) for task in tasks}
-        self.networks = nn.ModuleDict(networks)
-        self.outputs = options.hidden[-1]
+        own = {task: MLP(inputs, options.hidden, options.dropout) for task in tasks}
+        self.networks = nn.ModuleDict(own)
+        self.dropout, self.outputs = options.dropout, options.hidden[-1]
 
     def forward(self, embedded: Embedded) -> Shared:
-        return Shared({task: net(embedded.views[task]) for task, net in self.networks.items()})
+        views = networks(
+            [embedded.views[task] for task in self.networks],
+            [net.layers for net in self.networks.values()],  # type: ignore[misc]
+            self.dropout * self.training,
+        )
+        return Shared(dict(zip(self.networks, views, strict=True)))
 
     def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
         return {t: box(f"network of {t}", net, [views[t]]) for t, net in self.networks.items()}
