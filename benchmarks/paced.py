@@ -26,13 +26,18 @@ from recmtl.folder import read_manifest
 from recmtl.progress import Progress
 from recmtl.scoring import score_files
 
+WARM = 2  # steps that find caches as another process left them: untimed, of the peers, too
+
 
 class Paced(Progress):
-    """Waits for a line before the first batch of an epoch and after every `rows` rows."""
+    """Waits for a line before the first batch of an epoch and after every `rows` rows.
 
-    def __init__(self, rows: int) -> None:
+    Of `warm` rows after a line no time is taken.
+    """
+
+    def __init__(self, rows: int, warm: int) -> None:
         super().__init__(visible=False)
-        self.block = rows
+        self.block, self.warm = rows, warm
         self.rows = 0
         self.start = 0.0
 
@@ -47,6 +52,9 @@ class Paced(Progress):
 
     def _advance(self, rows: int) -> None:
         self.rows += rows
+        if self.rows - rows < 0 <= self.rows:
+            self.rows = 0
+            self.start = time.perf_counter()
         if self.rows >= self.block:
             seconds = time.perf_counter() - self.start
             print(json.dumps({"rows": self.rows, "seconds": seconds}), flush=True)
@@ -55,7 +63,7 @@ class Paced(Progress):
     def _wait(self) -> None:
         if not sys.stdin.readline():
             raise SystemExit
-        self.rows = 0
+        self.rows = -self.warm
         self.start = time.perf_counter()
 
 
@@ -86,7 +94,8 @@ def main() -> None:
         score(chosen.out / "models" / chosen.model / "seed-1", options)
         return
     experiment = with_precision(Experiment.read(chosen.config), chosen.precision)
-    paced = Paced(chosen.steps * experiment.train.batch_size)
+    size = experiment.train.batch_size
+    paced = Paced(chosen.steps * size, WARM * size)
     pipeline.train(experiment, chosen.out, replace(options, progress=paced))
 
 

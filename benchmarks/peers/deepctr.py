@@ -59,14 +59,14 @@ def main() -> None:
         basemodel.DataLoader = Cut
     places = cuts(len(labels))
 
-    def block() -> np.ndarray:
-        return torch.cat(list(islice(places, steps))).numpy()
+    def block(count: int) -> np.ndarray:
+        return torch.cat(list(islice(places, count))).numpy()
 
-    def train() -> None:
-        chosen = block()
+    def train(count: int) -> None:
+        chosen = block(count)
         model.fit([matrix[chosen]], labels[chosen], BATCH, verbose=0)
 
-    serve(steps, train=train, score=lambda: model.predict([matrix[block()]], BATCH))
+    serve(steps, train=train, score=lambda count: model.predict([matrix[block(count)]], BATCH))
 
 
 if __name__ == "__main__":

@@ -64,8 +64,8 @@ def main() -> None:
         labels = labels[:, [1, 0, 1]]
     source = (own_batches if sys.argv[3] == "own" else cut_batches)(columns, labels)
     trainer = build(kind, sizes)
-    serve(steps, train=lambda: trainer.train_one_epoch(islice(source, steps)),
-          score=lambda: trainer.predict(trainer.model, (x for x, _ in islice(source, steps))))
+    serve(steps, train=lambda count: trainer.train_one_epoch(islice(source, count)),
+          score=lambda count: trainer.predict(trainer.model, (x for x, _ in islice(source, count))))
 
 
 if __name__ == "__main__":

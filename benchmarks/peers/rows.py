@@ -27,6 +27,7 @@ NUMBERS = [f"d{i}" for i in range(8)]
 LABELS = ["click", "conversion"]
 BATCH = 4096
 WIDTH = 16
+WARM = 2  # steps that find caches as another process left them
 
 
 def train_files(folder: Path) -> list[Path]:
@@ -72,13 +73,18 @@ def cuts(count: int) -> Iterator[torch.Tensor]:
         yield from torch.split(torch.randperm(count), BATCH)[:-1]
 
 
-def serve(steps: int, train: Callable[[], None], score: Callable[[], None]) -> None:
-    """For each line that comes in, `train` or `score`, do so many steps and print rows and seconds."""
+def serve(steps: int, train: Callable[[int], None], score: Callable[[int], None]) -> None:
+    """For each line that comes in, `train` or `score`, do so many steps and print rows and seconds.
+
+    Training takes WARM steps more, untimed, before them.
+    """
     print("ready", flush=True)
     for line in sys.stdin:
-        start = time.perf_counter()
         with redirect_stdout(sys.stderr):
-            {"train": train, "score": score}[line.strip()]()
+            if line.strip() == "train":
+                train(WARM)
+            start = time.perf_counter()
+            {"train": train, "score": score}[line.strip()](steps)
         seconds = time.perf_counter() - start
         print(json.dumps({"rows": steps * BATCH, "seconds": seconds}), flush=True)
 
