@@ -6,6 +6,7 @@ A call of a C++ loop gives it tensors and sizes.
 import ctypes
 import logging
 import os
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 
@@ -16,7 +17,7 @@ from recmtl.compiled import SWITCH, load
 
 SUFFIX = {torch.float32: "f32", torch.bfloat16: "b16", torch.int32: "i32", torch.int64: "i64"}
 _log = logging.getLogger("recmtl")
-Argument = Tensor | list[Tensor] | list[int] | int | float | None
+Argument = Tensor | Sequence[Tensor | None] | Sequence[int] | int | float | None
 
 
 def engine(device: str = "cpu") -> str:
@@ -60,10 +61,12 @@ def _given(argument: Argument) -> object:
         return ctypes.c_void_p()
     if isinstance(argument, Tensor):
         return ctypes.c_void_p(argument.data_ptr())
-    if isinstance(argument, list):
-        if argument and isinstance(argument[0], int):
-            return (ctypes.c_int64 * len(argument))(*argument)
-        return (ctypes.c_void_p * len(argument))(*(tensor.data_ptr() for tensor in argument))  # type: ignore[union-attr]
+    if isinstance(argument, Sequence):
+        numbers = [a for a in argument if isinstance(a, int)]
+        if numbers:
+            return (ctypes.c_int64 * len(numbers))(*numbers)
+        pointers = (a.data_ptr() if isinstance(a, Tensor) else None for a in argument)
+        return (ctypes.c_void_p * len(argument))(*pointers)
     return ctypes.c_float(argument) if isinstance(argument, float) else ctypes.c_int64(argument)
 
 
@@ -86,4 +89,9 @@ def _has_triton() -> bool:
 
 
 def _library() -> ctypes.CDLL | None:
-    return load("recmtl.kernels", "loops", "products")
+    return load("recmtl.kernels", "loops", "products") or load("recmtl.kernels", "loops")
+
+
+def multiplies() -> bool:
+    """Whether `products.cpp` is there, too: it asks more of a compiler."""
+    return hasattr(_library(), "chain_f32")

@@ -11,7 +11,8 @@ constexpr i64 LANES = 16;
 constexpr i64 STRIP = 6, SOME = 2;  // rows; a last strip is shorter
 constexpr i64 PANEL = 4, WIDE = PANEL * LANES;  // with STRIP 24 sums, 4 vectors and a factor, of 32 registers
 constexpr i64 DEEP = 512;           // terms of a sum that are added at a time
-constexpr i64 TALL = 21 * STRIP;    // rows that go through all layers, or into a weight's gradient, at a time
+constexpr i64 TALL = 32 * STRIP;    // rows that go through all layers, or into a weight's gradient, at a time
+constexpr i64 SPREAD = 512;         // numbers from one line to the next: 2 KiB
 
 template <auto VALUE>
 struct Const {
@@ -123,16 +124,17 @@ void multiply(const float* x, i64 x_step, const float* b, float* out, i64 out_st
 }
 
 // sums (outputs, inputs) += gᵀ x, of `terms` rows of g and of x; with the first of them sums ← gᵀ x.
-// `tail` has room for TALL lines of WIDE.
+// `panel` has room for TALL lines of WIDE, to which those of x are copied where a vector would reach beyond the
+// matrix, and where they lie so far apart that they would share few places of the nearest cache.
 void add_weight_gradient(const float* g, i64 g_step, const float* x, i64 x_step, float* sums, bool first,
-                         i64 terms, i64 outputs, i64 inputs, float* tail) {
+                         i64 terms, i64 outputs, i64 inputs, float* panel) {
   for (i64 column = 0; column < inputs; column += WIDE) {
     const i64 wide = std::min(WIDE, inputs - column);
     const float* b = x + column;
     i64 step = x_step;
-    if (wide % LANES) {  // a vector would reach beyond the matrix
-      for (i64 k = 0; k < terms; ++k) std::copy(b + k * x_step, b + k * x_step + wide, tail + k * WIDE);
-      b = tail, step = WIDE;
+    if (wide % LANES || x_step % SPREAD == 0) {
+      for (i64 k = 0; k < terms; ++k) std::copy(b + k * x_step, b + k * x_step + wide, panel + k * WIDE);
+      b = panel, step = WIDE;
     }
     for_strips_of<PANEL>(outputs, wide, [&](auto M, auto N, auto WHOLE, i64 m) {
       tile<M.value, N.value>(g + m, 1, g_step, b, step, terms, [&](i64 i, i64 n, Lanes sum) {
@@ -156,11 +158,13 @@ struct Piece {
 };
 
 // out ← scale · gradient where top > 0, else 0, for some rows of parts that lie side by side; sums += Σ_rows out.
+// Parts without a gradient are left as they are.
 void mask_parts(float* const* gradients, i64 parts, const float* top, float* out, float* sums, float scale,
                 Span rows, i64 width) {
   const i64 own = width / parts;
   for (i64 row = rows.first; row < rows.last; ++row)
     for (i64 part = 0; part < parts; ++part) {
+      if (!gradients[part]) continue;
       const float* g = gradients[part] + row * own;
       const float* a = top + row * width + part * own;
       float* __restrict o = out + (row - rows.first) * width + part * own;
@@ -243,7 +247,8 @@ void chain_f32(const float* x, i64 x_step, float* const* weights, float* const* 
 
 // The gradient of every weight and bias, and of x where `of_x` has room for it. `gradients` are those of what the
 // last layer gave, `top`, of which they are `parts` of equal width side by side; or one, before its ReLU, where there
-// are no parts: then the last layer's biases are left out. Some rows go through all layers before the next ones do,
+// are no parts: then the last layer's biases are left out. Of several parts each has a piece of its own in every
+// layer, and where one is null its pieces are passed over. Some rows go through all layers before the next ones do,
 // so that inner gradients stay in the caches.
 void chain_backward_f32(float* const* gradients, i64 parts, const float* top, const float* x, i64 x_step,
                         float* const* weights, const Piece* pieces, i64 count, float* const* values,
@@ -255,7 +260,9 @@ void chain_backward_f32(float* const* gradients, i64 parts, const float* top, co
   const i64 widest = padded(*std::max_element(widths, widths + layers)), last = widths[layers - 1];
   const i64 bottom = std::count_if(pieces, pieces + count, [](const Piece& piece) { return !piece.layer; });
   const bool shared = bottom > 1 && !pieces[1].reads;  // all of the first layer read the whole of x
-  threads = enough(rows * widths[0], threads);
+  const auto asked = [=](i64 p) { return parts < 2 || gradients[p % parts]; };
+  // Each thread adds up gradients of all weights, which have to be added up in turn: it takes a block at least.
+  threads = int(std::min<i64>(enough(rows * widths[0], threads), std::max<i64>(rows / TALL, 1)));
   std::vector<float> biases(threads * layers * widest, 0.0f);
   const std::vector<Sums> all = sums_of(pieces, count, of_weights, rows, threads);
 #pragma omp parallel num_threads(threads)
@@ -263,7 +270,7 @@ void chain_backward_f32(float* const* gradients, i64 parts, const float* top, co
 #pragma omp for schedule(static, 1)
     for (int thread = 0; thread < threads; ++thread) {
       const Span own = strips(rows, thread, threads);
-      const Floats tail = floats(TALL * WIDE), block = floats(widest);
+      const Floats panel = floats(TALL * WIDE), block = floats(widest);
       const Floats room[2] = {floats(TALL * widest), floats(TALL * widest)};
       const auto add_bias = [&](i64 layer) {
         float* bias = biases.data() + (thread * layers + layer) * widest;
@@ -285,18 +292,20 @@ void chain_backward_f32(float* const* gradients, i64 parts, const float* top, co
           const float* below = (layer ? values[layer - 1] : x) + row * below_step;
           float* into = layer ? room[layer % 2].get() : of_x ? of_x + row * of_x_step : nullptr;
           std::fill(block.get(), block.get() + widest, 0.0f);
+          bool adds = false;
           for (; p >= 0 && pieces[p].layer == layer; --p) {
+            if (!asked(p)) continue;
             const Piece& piece = pieces[p];
             const float* given = above + piece.writes;
             const float* through = below + piece.reads;
             float* sums = block.get() + piece.reads;
             add_weight_gradient(given, step, through, below_step, all[thread].at[p], row == own.first,
-                                some.last - row, piece.outputs, piece.inputs, tail.get());
-            if (into && !layer)
+                                some.last - row, piece.outputs, piece.inputs, panel.get());
+            if (into && !layer) {
               multiply(given, step, packed[p].get(), into + piece.reads, of_x_step, {0, some.last - row},
-                       piece.outputs, piece.inputs, shared && p + 1 < bottom,
-                       [](auto, i64, i64, Lanes sum) { return sum; });
-            else if (into)
+                       piece.outputs, piece.inputs, adds, [](auto, i64, i64, Lanes sum) { return sum; });
+              adds = shared;
+            } else if (into)
               multiply(given, step, packed[p].get(), into + piece.reads, below_step, {0, some.last - row},
                        piece.outputs, piece.inputs, false, [&](auto WHOLE, i64 r, i64 column, Lanes sum) {
                 const i64 wide = piece.inputs - column;
@@ -312,6 +321,7 @@ void chain_backward_f32(float* const* gradients, i64 parts, const float* top, co
       }
     }
     for (i64 p = 0; p < count; ++p) {
+      if (!asked(p)) continue;
 #pragma omp for schedule(static) nowait
       for (i64 j = 0; j < pieces[p].outputs * pieces[p].inputs; ++j)
         for (int thread = 1; thread < threads; ++thread) of_weights[p][j] += all[thread].at[p][j];
@@ -336,10 +346,10 @@ void weight_gradient_f32(const float* g, i64 g_step, const float* x, i64 x_step,
 #pragma omp for schedule(static, 1)
     for (int thread = 0; thread < threads; ++thread) {
       const Span own = strips(rows, thread, threads);
-      const Floats tail = floats(TALL * WIDE);
+      const Floats panel = floats(TALL * WIDE);
       for (i64 row = own.first; row < own.last; row += TALL)
         add_weight_gradient(g + row * g_step, g_step, x + row * x_step, x_step, all[thread].at[0],
-                            row == own.first, std::min(TALL, own.last - row), outputs, inputs, tail.get());
+                            row == own.first, std::min(TALL, own.last - row), outputs, inputs, panel.get());
     }
 #pragma omp for schedule(static)
     for (i64 j = 0; j < outputs * inputs; ++j)

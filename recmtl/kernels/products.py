@@ -1,4 +1,4 @@
-"""Products of two matrices, in fp32 on CPU by whatever uses all of the processor.
+"""Products of two matrices, and networks of them, in fp32 on CPU by whatever uses all of the processor.
 
 torch gives them to MKL, which stays with AVX2 on a processor that is not Intel's; `products.cpp` takes
 all of AVX-512 wherever it is: twice the rate on an AMD EPYC (Zen 5).
@@ -11,15 +11,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recmtl.kernels.library import fits, run
+from recmtl.kernels.library import multiplies, run
 
-Layer = Sequence[tuple[Tensor, Tensor]]  # weight (outputs, inputs) and bias (outputs,)
+Layer = Sequence[tuple[Tensor, Tensor]]  # weight (out, in) and bias (out,): of all chains, or of each
 
 
 def product(x: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
     """x Wᵀ of (B, inputs) and (outputs, inputs), into `out` (B, outputs) where it is given."""
     if not ours(x):
         return torch.mm(x, weight.t(), out=out)
+    _reads(x.shape[1], [weight])
     out = x.new_empty(len(x), len(weight)) if out is None else out
     run("product_f32", *_lines(x), *_turned(weight), *_lines(out), *x.shape, len(weight))
     return out
@@ -40,14 +41,15 @@ def chain_values(x: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
 
 
 def chain_gradients(
-    gradients: Sequence[Tensor], values: Sequence[Tensor], layers: Sequence[Sequence[Tensor]],
+    gradients: Sequence[Tensor | None], values: Sequence[Tensor], layers: Sequence[Sequence[Tensor]],
     scale: float, of_x: bool, masked: bool,
 ) -> tuple[Tensor | None, list[Tensor], list[Tensor]]:
     """The gradient of x, where it is wanted, those of all weights and of each layer's biases.
 
     `values` are x and what each layer gave, whose dropout multiplied by `scale`. `gradients` are those of
-    parts of the last one's columns; one that is `masked` is of what it was before its ReLU, and the last
-    layer's biases are left out.
+    parts of the last one's columns; where one is None, what is told of its weights and biases means
+    nothing. One that is `masked` is of what the last layer was before its ReLU, and that layer's biases
+    are left out.
     """
     flat = [weight.contiguous() for layer in layers for weight in layer]
     x, *inner, top = values
@@ -56,7 +58,8 @@ def chain_gradients(
     of_weights = [torch.empty_like(weight) for weight in flat]
     of_biases = [x.new_empty(width) for width in (widths[:-1] if masked else widths)]
     parts = 0 if masked else len(gradients)
-    run("chain_backward_f32", [gradient.contiguous() for gradient in gradients], parts, top, *_lines(x),
+    given = [None if gradient is None else gradient.contiguous() for gradient in gradients]
+    run("chain_backward_f32", given, parts, top, *_lines(x),
         flat, _pieces(x, layers), len(flat), inner, widths, len(layers), scale, of_input, x.shape[1],
         of_weights, of_biases, len(x))
     return of_input, of_weights, of_biases
@@ -65,14 +68,24 @@ def chain_gradients(
 def _pieces(x: Tensor, layers: Sequence[Sequence[Tensor]]) -> list[int]:
     """`Piece` in products.cpp of each weight, one after the other."""
     found: list[int] = []
+    below = x.shape[1]
     for number, layer in enumerate(layers):
-        whole = not number and layer[0].shape[1] == x.shape[1]
+        whole = not number and all(weight.shape[1] == below for weight in layer)
+        _reads(below, layer[:1] if whole else layer)
+        below = sum(len(weight) for weight in layer)
         reads = writes = 0
         for weight in layer:
             outputs, inputs = weight.shape
             found += (number, inputs, outputs, reads, writes)
             reads, writes = reads + (0 if whole else inputs), writes + outputs
     return found
+
+
+def _reads(columns: int, weights: Sequence[Tensor]) -> None:
+    """Raises ValueError where weights do not read all of them: the loops would read what lies beside."""
+    inputs = [weight.shape[1] for weight in weights]
+    if sum(inputs) != columns:
+        raise ValueError(f"weights of {inputs} inputs over {columns} columns")
 
 
 def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
@@ -86,7 +99,7 @@ def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
 
 def ours(x: Tensor) -> bool:
     """Whether `products.cpp` multiplies it: in fp32, on a CPU that MKL would leave half unused."""
-    return x.dtype == torch.float32 and fits(x.new_empty(0)) and _mkl_is_slow()
+    return x.dtype == torch.float32 and x.device.type == "cpu" and _mkl_is_slow() and multiplies()
 
 
 def _lines(matrix: Tensor) -> tuple[Tensor, int]:

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from recmtl.kernels import (
+    Layer,
     chain_gradients,
     chain_values,
     clipped_product,
@@ -26,7 +27,6 @@ from recmtl.kernels import (
 )
 
 T = TypeVar("T")
-Layer = Sequence[tuple[Tensor, Tensor]]  # weight (out, in) and bias (out,): of all chains, or of each
 
 
 def chains(x: Tensor, layers: Sequence[Layer], dropout: float = 0.0) -> Tensor:
@@ -42,23 +42,24 @@ def chains(x: Tensor, layers: Sequence[Layer], dropout: float = 0.0) -> Tensor:
 
 
 def networks(
-    views: Sequence[Tensor], networks: Sequence[Sequence[tuple[Tensor, Tensor]]], dropout: float = 0.0
+    views: Sequence[Tensor], layers: Sequence[Layer], dropout: float = 0.0
 ) -> tuple[Tensor, ...]:
-    """A chain over each view: (B, inputs) → (B, outputs), of networks of one shape.
+    """(B, inputs) of each view → (B, outputs): a network of its own over each, all of one shape.
 
-    Where all read one view, they are one step of autograd, in which the view's gradient is written once.
+    `layers` have a network's weight and bias each. Where all read one view, they are one step of
+    autograd, in which the view's gradient is written once.
     """
     x = views[0]
     alike = all(view is x for view in views) and _dtype(x) == x.dtype
-    if len(views) == 1 or not alike or not ours(x) or dropout or not networks[0]:
+    if len(views) == 1 or not alike or not ours(x) or dropout:
         return tuple(
-            chains(view, [[pair] for pair in layers], dropout)
-            for view, layers in zip(views, networks, strict=True)
+            chains(view, [[pair] for pair in own], dropout)
+            for view, own in zip(views, zip(*layers, strict=True), strict=True)
         )
-    side_by_side: tuple[Tensor, ...] = _Chains.apply(  # type: ignore[no-untyped-call]
-        x, None, None, len(views), dropout, *_flat([*zip(*networks, strict=True)])
+    found: tuple[Tensor, ...] = _Chains.apply(  # type: ignore[no-untyped-call]
+        x, None, None, len(views), dropout, *_flat(layers)
     )
-    return side_by_side
+    return found
 
 
 def mixtures(
@@ -103,10 +104,9 @@ class _Chains(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         gates, teaches, *saved = ctx.saved_tensors
         values, weights = saved[: len(ctx.sizes) + 1], saved[len(ctx.sizes) + 1 :]
-        gradients = tuple(_known(gradient, values[-1], len(given)) for gradient in given)
         of_x, of_parameter = ctx.types
         of_gates = bias = None
         if gates is not None:
@@ -122,7 +122,7 @@ class _Chains(torch.autograd.Function):
             for whole, layer in zip(biases, _split(weights, ctx.sizes), strict=True)
         ))
         # A network that nothing was asked of is passed over by optimizers, as one by itself would be.
-        asked = [len(given) == 1 or gates is not None or gradient is not None for gradient in given]
+        asked = [gradient is not None for gradient in gradients]
         found = [
             tensor.to(of_parameter) if there else None
             for pair, there in zip(zip(of_weights, of_biases, strict=True), cycle(asked))
@@ -130,11 +130,6 @@ class _Chains(torch.autograd.Function):
         ]
         of_input = None if of_input is None else of_input.to(of_x)
         return of_input, of_gates, None, None, None, None, *found
-
-
-def _known(gradient: Tensor | None, top: Tensor, parts: int) -> Tensor:
-    """0 for a part of `top` that nothing was asked of."""
-    return top.new_zeros(len(top), top.shape[1] // parts) if gradient is None else gradient
 
 
 def _dtype(x: Tensor) -> torch.dtype:

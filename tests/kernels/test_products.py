@@ -21,10 +21,10 @@ ROWS, INPUTS, OUTPUTS = 150, 37, 21
 Shapes = list[list[tuple[int, int]]]
 SHAPES: list[tuple[int, int, Shapes]] = [
     (2500, 37, [[(21, 37)], [(5, 21)]]), (300, 37, [[(21, 37)], [(5, 21)]]),
-    (1, 1, [[(1, 1)]]), (7, 600, [[(70, 600)], [(64, 70)]]),
-    (131, 48, [[(16, 48)], [(33, 16)], [(7, 33)]]), (300, 20, [[(12, 20)], [(5, 6), (5, 6)]]),
+    (200, 512, [[(3, 512)]]), (1, 1, [[(1, 1)]]), (7, 600, [[(70, 600)], [(64, 70)]]),
+    (131, 48, [[(16, 48)], [(33, 16)], [(7, 33)]]), (4000, 20, [[(12, 20)], [(5, 6), (5, 6)]]),
     (130, 30, [[(6, 10), (8, 20)], [(3, 6), (4, 8)]]), (0, 9, [[(4, 9)], [(3, 4)]]),
-    (129, 17, [[(9, 17), (9, 17)], [(4, 9), (4, 9)]]),  # both read the whole input
+    (4000, 17, [[(9, 17), (9, 17)], [(4, 9), (4, 9)]]),  # both read the whole input
 ]
 
 
@@ -182,3 +182,31 @@ def test_nan_stays_nan_in_a_chain() -> None:
     x[3, 4] = float("nan")
     for value in chain_values(x, layers):
         assert value.isnan().any(1).nonzero().flatten().tolist() == [3]
+
+
+@pytest.mark.usefixtures("threads")
+def test_weights_read_as_many_columns_as_there_are() -> None:
+    x, layers = drawn(20, 12, [[(8, 12)], [(5, 7)]])
+    with pytest.raises(ValueError, match=r"weights of \[7\] inputs over 8 columns"):
+        chain_values(x, layers)
+    with pytest.raises(ValueError, match=r"weights of \[12\] inputs over 11 columns"):
+        side_by_side(x[:, 1:], [layers[0][0][0]])
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_part_without_gradient_is_passed_over() -> None:
+    """What it alone read may be anything, NaN, too."""
+    x, layers = drawn(600, 17, [[(9, 17), (9, 17)], [(4, 9), (4, 9)]])
+    values = chain_values(x, layers)
+    weights = [[weight for weight, _ in layer] for layer in layers]
+    gradient = draw(600, 4)
+    weights[1][0] = torch.full_like(weights[1][0], float("nan"))
+    of_x, found, _ = chain_gradients(
+        [None, gradient], [x, *values], weights, 1.0, of_x=True, masked=False
+    )
+    top = gradient.double() * (values[1][:, 4:] > 0)
+    below = (top @ weights[1][1].double()) * (values[0][:, 9:] > 0)
+    assert of_x is not None
+    close(of_x, below @ weights[0][1].double())
+    close(found[1], below.t() @ x.double())
+    close(found[3], top.t() @ values[0][:, 9:].double())

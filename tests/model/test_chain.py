@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recmtl.kernels import engine, products
-from recmtl.model.chain import Layer, chains, mixtures, networks
+from recmtl.kernels import Layer, engine, products
+from recmtl.model.chain import chains, mixtures, networks
 
 ROWS, INPUTS = 37, 11
 
@@ -160,9 +160,9 @@ def test_networks_are_chains_of_their_own(alike: bool, asked: tuple[int, ...]) -
     """One that nothing is asked of has no gradient: no optimizer moves it."""
     x, first = parameters(1, [6, 4], seed=0)
     _, second = parameters(1, [6, 4], seed=1)
-    layers = [[pair for (pair,) in own] for own in (first, second)]
+    layers = [[a, b] for (a,), (b,) in zip(first, second, strict=True)]
     views = [x, x if alike else x.detach().clone().requires_grad_()]
-    leaves = [*dict.fromkeys(views), *(tensor for own in layers for pair in own for tensor in pair)]
+    leaves = [*dict.fromkeys(views), *(tensor for layer in layers for pair in layer for tensor in pair)]
 
     def found(outs: tuple[Tensor, ...]) -> list[Tensor | None]:
         total = torch.stack([(outs[k] * torch.linspace(-1, 1, 4)).sum() for k in asked]).sum()

@@ -23,12 +23,10 @@ class SeparateNetworks(SharingModule):
         self.dropout, self.outputs = options.dropout, options.hidden[-1]
 
     def forward(self, embedded: Embedded) -> Shared:
-        views = networks(
-            [embedded.views[task] for task in self.networks],
-            [net.layers for net in self.networks.values()],  # type: ignore[misc]
-            self.dropout * self.training,
-        )
-        return Shared(dict(zip(self.networks, views, strict=True)))
+        views = [embedded.views[task] for task in self.networks]
+        layers = [*zip(*(net.layers for net in self.networks.values()), strict=True)]
+        outs = networks(views, layers, self.dropout * self.training)
+        return Shared(dict(zip(self.networks, outs, strict=True)))
 
     def drawn(self, views: Mapping[str, Block]) -> Mapping[str, Block]:
         return {t: box(f"network of {t}", net, [views[t]]) for t, net in self.networks.items()}

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recmtl.batch import Embedded, Shared
+from recmtl.kernels import Layer
 from recmtl.model.boxes import distinct, parameters, shape
-from recmtl.model.chain import Layer, chains, joined
+from recmtl.model.chain import chains, joined
 from recmtl.model.sharing.module import SharingModule
 from recmtl.model.sharing.options import SharingConfig
 from recmtl.page import Block
