@@ -3,11 +3,11 @@
     python benchmarks/floor.py CONFIG OUT [--model mmoe] [--precision fp32] [--rounds 15] [--race]
 
 OUT holds the shards of CONFIG (`recmtl ingest`, `recmtl encode`). Each product of each layer, forward
-and backward, is measured alone at its own shape by the quicker of torch's libraries, and so are
-the gather of a batch's rows, the sort of them, and a copy of those touched; their medians add up to the
-floor. Steps on batches from the shards are measured in turns with them, so that both meet the same
-machine. Loader and the optimizer's arithmetic are left out of the floor. `unique`, which gives each row
-once as the sort does, is measured beside them and not counted.
+and backward, is measured alone at its own shape, by what multiplies in a step, and so are the gather of
+a batch's rows, the sort of them, and a copy of those touched; their medians add up to the floor. Steps
+on batches from the shards are measured in turns with them, so that both meet the same machine. Loader
+and the optimizer's arithmetic are left out of the floor. `unique`, which gives each row once as the sort
+does, is measured beside them and not counted.
 
 With --race it waits for a line before each round of the parts, as the contestants of w1.py do.
 """

@@ -25,9 +25,10 @@ the lists. MMoE: 4 experts of 256-128, towers 64-32; Shared-Bottom: 256-128, tow
 256-128-64. Embedding 16, batch 4096, one epoch. On a GPU: [gpu.md](gpu.md)."""
 
 RACE = """\
-All processes live at once and work block by block in turns; a ratio is the median (least to most) over \
-the turns, each block divided by the other's of the same turn. Bare rates depend on what else the \
-machine does: compare the ratios. Peers: torch-rechub 0.9.0 and deepctr-torch 0.3.0, from arrays in \
+All processes live at once and work block by block in turns; two steps before a block of training are \
+not timed, of anyone, as they find caches as another process left them. A ratio is the median (least to \
+most) over the turns, each block divided by the other's of the same turn. Bare rates depend on what else \
+the machine does: compare the ratios. Peers: torch-rechub 0.9.0 and deepctr-torch 0.3.0, from arrays in \
 memory; recmtl's rate includes its own loader, from shards on disk. *Own loader*: as the library's \
 documentation trains, with a table of the million users that the log's source has; *batches cut*: \
 batches are cut for it by index, and the table holds only the users that occur on train: its best case. \
