@@ -92,7 +92,8 @@ class _Chains(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         dtype = _dtype(x)
         with torch.autocast(x.device.type, enabled=False):
-            layers = _split([*zip(*2 * [iter(t.to(dtype) for t in flat)], strict=True)], sizes)
+            own = [tensor.to(dtype) for tensor in flat]
+            layers = _split([*zip(own[::2], own[1::2], strict=True)], sizes)
             values = _values(x.to(dtype), layers, dropout)
             out = values[-1].chunk(parts, 1) if gates is None else mix(gates, values[-1])
         weights = [weight for layer in layers for weight, _ in layer]
@@ -106,7 +107,8 @@ class _Chains(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         gates, teaches, *saved = ctx.saved_tensors
-        values, weights = saved[: len(ctx.sizes) + 1], saved[len(ctx.sizes) + 1 :]
+        depth = len(ctx.sizes)
+        values, layers = saved[: depth + 1], _split(saved[depth + 1 :], ctx.sizes)
         of_x, of_parameter = ctx.types
         of_gates = bias = None
         if gates is not None:
@@ -115,11 +117,11 @@ class _Chains(torch.autograd.Function):
             of_gates, gradient, bias = unmix(gradients, heard, values[-1], ctx.scale)
             gradients = (gradient,)
         of_input, of_weights, biases = _gradients(
-            gradients, bias, values, _split(weights, ctx.sizes), ctx.scale, ctx.needs_input_grad[0]
+            gradients, bias, values, layers, ctx.scale, ctx.needs_input_grad[0]
         )
         of_biases = chain(*(
             torch.split(whole, [len(weight) for weight in layer])
-            for whole, layer in zip(biases, _split(weights, ctx.sizes), strict=True)
+            for whole, layer in zip(biases, layers, strict=True)
         ))
         # A network that nothing was asked of is passed over by optimizers, as one by itself would be.
         asked = [gradient is not None for gradient in gradients]
@@ -173,7 +175,7 @@ def _gradients(
         masks = bias is not None
         of_input, of_weights, biases = chain_gradients(gradients, values, layers, scale, of_x, masks)
         return of_input, of_weights, biases if bias is None else [*biases, bias]
-    gradient = gradients[0] if len(gradients) == 1 else torch.cat([*gradients], 1)
+    (gradient,) = gradients
     if bias is None:
         gradient, bias = masked(gradient, values[-1], scale)
     of_weights, biases = [], [bias]
