@@ -15,16 +15,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.floor import Part, table_parts
+from benchmarks.floor import Part, table_parts, weight_gradient
 from recmtl.batch import Batch
 from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
-from recmtl.kernels import engine, side_by_side, weight_gradient
+from recmtl.kernels import engine, products, side_by_side
 from recmtl.learn.group import ALONE
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.settings import TrainConfig
@@ -61,6 +62,14 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 name = f"{rows} × {inner} × {columns}"
                 call = (_gradient if inner >= batch else _product)(rows, inner, columns, dtype)
                 yield Part(name, call, 0.0, "", times)
+
+
+def counting(call: Callable[[], object]) -> Products:
+    """The products of a call, all made by torch meanwhile, which alone tells of them."""
+    counted = Products()
+    with patch.object(products, "_mkl_is_slow", lambda: False), counted:
+        call()
+    return counted
 
 
 def _product(rows: int, inner: int, columns: int, dtype: torch.dtype) -> Callable[[], object]:
@@ -105,9 +114,8 @@ def _built(run: Run, train: Shards, config: TrainConfig, batch: Batch) -> Case:
     model, objective = _model(run, train)
     model.train()
     step = make_step(model, objective, build_optimizers(*parameters(model), config), config, ALONE)
-    with Products() as products:
-        step(batch)
-    parts = list(products.parts(config.batch_size, DTYPES[config.precision]))
+    counted = counting(lambda: step(batch))
+    parts = list(counted.parts(config.batch_size, DTYPES[config.precision]))
     for table in parameters(model)[0]:
         parts += table_parts(table.detach(), batch)
     return Case(step, parts)

@@ -29,7 +29,7 @@ from benchmarks.steps import Case, make_case
 from recmtl.batch import Batch
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
-from recmtl.kernels import engine, side_by_side, weight_gradient
+from recmtl.kernels import chain_gradients, engine, ours, side_by_side
 from recmtl.learn.step import parameters
 from recmtl.memory import keep_freed_memory
 
@@ -69,6 +69,15 @@ def products(name: str, weight: Tensor, rows: int, dtype: torch.dtype, times: in
     yield Part(f"{shape}, forward", lambda: side_by_side(x, [w]), work, "GFLOP/s", times)
     yield Part(f"{shape}, input's gradient", lambda: side_by_side(g, [w.t()]), work, "GFLOP/s", times)
     yield Part(f"{shape}, weight's gradient", lambda: weight_gradient(g, x), work, "GFLOP/s", times)
+
+
+def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
+    """gᵀ x of (B, outputs) and (B, inputs), as a step makes it."""
+    if not ours(x):
+        return torch.mm(gradient.t(), x)
+    weight = x.new_empty(gradient.shape[1], x.shape[1])  # for its shape
+    _, (found,), _ = chain_gradients([gradient], [x, gradient], [[weight]], 1.0, of_x=False, masked=True)
+    return found
 
 
 def dense_parts(model: nn.Module, rows: int, dtype: torch.dtype) -> Iterator[Part]:

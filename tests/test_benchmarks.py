@@ -7,8 +7,12 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
+from benchmarks.family import counting
+from recmtl.kernels import products
 from recmtl.learn.step import parameters
+from recmtl.model.mlp import MLP
 from recmtl.run import Run
 
 ROOT = Path(__file__).parent.parent
@@ -96,3 +100,12 @@ def test_a_call_that_does_not_fit_is_found(source: str, said: str) -> None:
 ])
 def test_a_call_that_fits_or_is_of_something_else_is_let_be(source: str) -> None:
     assert refusals(source, {"Run": Run, "parameters": parameters}) == []
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_products_are_counted_whoever_makes_them(slow: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 rows of 7 numbers through a layer of 5: forward, the weight's gradient, the input's."""
+    monkeypatch.setattr(products, "_mkl_is_slow", lambda: slow)
+    network, x = MLP(7, [5]), torch.ones(40, 7, requires_grad=True)
+    counted = counting(lambda: network(x).sum().backward())
+    assert counted.seen == {(40, 7, 5): 1, (5, 40, 7): 1, (40, 5, 7): 1}

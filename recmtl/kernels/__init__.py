@@ -8,11 +8,10 @@ give the same up to the order of sums.
 
 from recmtl.kernels.dense import clipped_product, masked, mix, side_by_side, unmix
 from recmtl.kernels.library import engine
-from recmtl.kernels.products import Layer, chain_gradients, chain_values, ours, weight_gradient
+from recmtl.kernels.products import Layer, chain_gradients, chain_values, ours
 from recmtl.kernels.table import Reads, adagrad, adds_up, look_up, merge, owners
 
 __all__ = [
     "Layer", "Reads", "adagrad", "adds_up", "chain_gradients", "chain_values", "clipped_product",
     "engine", "look_up", "masked", "merge", "mix", "ours", "owners", "side_by_side", "unmix",
-    "weight_gradient",
 ]

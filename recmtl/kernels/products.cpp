@@ -255,8 +255,11 @@ void chain_backward_f32(float* const* gradients, i64 parts, const float* top, co
                         const i64* widths, i64 layers, float scale, float* of_x, i64 of_x_step,
                         float* const* of_weights, float* const* of_biases, i64 rows, int threads) {
   std::vector<Floats> packed;
-  for (i64 p = 0; p < count; ++p)
-    packed.push_back(panels(weights[p], pieces[p].inputs, 1, pieces[p].outputs, pieces[p].inputs, threads));
+  for (i64 p = 0; p < count; ++p) {
+    const Piece& piece = pieces[p];
+    const bool read = piece.layer || of_x;
+    packed.push_back(read ? panels(weights[p], piece.inputs, 1, piece.outputs, piece.inputs, threads) : Floats());
+  }
   const i64 widest = padded(*std::max_element(widths, widths + layers)), last = widths[layers - 1];
   const i64 bottom = std::count_if(pieces, pieces + count, [](const Piece& piece) { return !piece.layer; });
   const bool shared = bottom > 1 && !pieces[1].reads;  // all of the first layer read the whole of x
@@ -333,27 +336,5 @@ void chain_backward_f32(float* const* gradients, i64 parts, const float* top, co
       for (int thread = 0; thread < threads; ++thread)
         of_biases[layer][j] += biases[(thread * layers + layer) * widest + j];
     }
-}
-
-// out (outputs, inputs) ← gᵀ x, of g (rows, outputs) and x (rows, inputs): each thread adds up its rows.
-void weight_gradient_f32(const float* g, i64 g_step, const float* x, i64 x_step, float* out, i64 rows,
-                         i64 outputs, i64 inputs, int threads) {
-  const Piece piece{0, inputs, outputs, 0, 0};
-  threads = enough(rows * std::min(outputs, inputs), threads);
-  const std::vector<Sums> all = sums_of(&piece, 1, &out, rows, threads);
-#pragma omp parallel num_threads(threads)
-  {
-#pragma omp for schedule(static, 1)
-    for (int thread = 0; thread < threads; ++thread) {
-      const Span own = strips(rows, thread, threads);
-      const Floats panel = floats(TALL * WIDE);
-      for (i64 row = own.first; row < own.last; row += TALL)
-        add_weight_gradient(g + row * g_step, g_step, x + row * x_step, x_step, all[thread].at[0],
-                            row == own.first, std::min(TALL, own.last - row), outputs, inputs, panel.get());
-    }
-#pragma omp for schedule(static)
-    for (i64 j = 0; j < outputs * inputs; ++j)
-      for (int thread = 1; thread < threads; ++thread) out[j] += all[thread].at[0][j];
-  }
 }
 }

@@ -88,15 +88,6 @@ def _reads(columns: int, weights: Sequence[Tensor]) -> None:
         raise ValueError(f"weights of {inputs} inputs over {columns} columns")
 
 
-def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
-    """gᵀ x of (B, outputs) and (B, inputs)."""
-    if not ours(x):
-        return torch.mm(gradient.t(), x)
-    out = x.new_empty(gradient.shape[1], x.shape[1])
-    run("weight_gradient_f32", *_lines(gradient), *_lines(x), out, *gradient.shape, x.shape[1])
-    return out
-
-
 def ours(x: Tensor) -> bool:
     """Whether `products.cpp` multiplies it: in fp32, on a CPU that MKL would leave half unused."""
     return x.dtype == torch.float32 and x.device.type == "cpu" and _mkl_is_slow() and multiplies()

@@ -23,7 +23,6 @@ from recmtl.kernels import (
     ours,
     side_by_side,
     unmix,
-    weight_gradient,
 )
 
 T = TypeVar("T")
@@ -182,7 +181,7 @@ def _gradients(
     for depth, (below, own) in reversed([*enumerate(zip(values, layers, strict=False))]):
         pairs = zip(torch.split(gradient, [len(weight) for weight in own], 1),
                     torch.split(below, [weight.shape[1] for weight in own], 1), strict=True)
-        of_weights[:0] = [weight_gradient(part, inputs) for part, inputs in pairs]
+        of_weights[:0] = [torch.mm(part.t(), inputs) for part, inputs in pairs]
         if not depth and not of_x:
             return None, of_weights, biases
         gradient = side_by_side(gradient, [w.t() for w in own])

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.floor import weight_gradient
 from recmtl.kernels import (
     chain_gradients,
     chain_values,
     engine,
     products,
     side_by_side,
-    weight_gradient,
 )
 
 ROWS, INPUTS, OUTPUTS = 150, 37, 21
