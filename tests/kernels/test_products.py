@@ -10,10 +10,10 @@ from benchmarks.floor import weight_gradient
 from recmtl.kernels import (
     chain_gradients,
     chain_values,
-    engine,
     products,
     side_by_side,
 )
+from tests.kernels import compiler
 
 ROWS, INPUTS, OUTPUTS = 150, 37, 21
 # Rows, inputs, and the weights (outputs, inputs) of each layer. Widths around those of vectors, panels
@@ -30,8 +30,8 @@ SHAPES: list[tuple[int, int, Shapes]] = [
 
 @pytest.fixture(params=[True, False], ids=["ours", "mkl"])
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param and engine() != "native":
-        pytest.skip("needs a C++ compiler with OpenMP")
+    if request.param:
+        compiler.need(products=True)
     monkeypatch.setattr(products, "_mkl_is_slow", lambda: request.param)
 
 
@@ -87,8 +87,7 @@ def test_products_over_nothing(rows: int, inputs: int) -> None:
 
 @pytest.fixture(params=[1, 2, 3])
 def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    if engine() != "native":
-        pytest.skip("needs a C++ compiler with OpenMP")
+    compiler.need(products=True)
     monkeypatch.setattr(products, "_mkl_is_slow", lambda: True)
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)

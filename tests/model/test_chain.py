@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recmtl.kernels import Layer, engine, products
+from recmtl.kernels import Layer, products
 from recmtl.model.chain import chains, mixtures, networks
+from tests.kernels import compiler
 
 ROWS, INPUTS = 37, 11
 
@@ -16,8 +17,8 @@ ROWS, INPUTS = 37, 11
 @pytest.fixture(autouse=True, params=["ours", "torch's"])
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever library multiplies on this processor, the tests are run on both."""
-    if request.param == "ours" and engine() != "native":
-        pytest.skip("needs a C++ compiler with OpenMP")
+    if request.param == "ours":
+        compiler.need(products=True)
     monkeypatch.setattr(products, "_mkl_is_slow", lambda: request.param == "ours")
 
 
