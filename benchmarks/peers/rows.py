@@ -27,7 +27,7 @@ NUMBERS = [f"d{i}" for i in range(8)]
 LABELS = ["click", "conversion"]
 BATCH = 4096
 WIDTH = 16
-WARM = 2  # steps that find caches as another process left them
+WARM = 2  # steps that find caches as another process left them; as many as in ../paced.py
 
 
 def train_files(folder: Path) -> list[Path]:

@@ -1,7 +1,8 @@
 // Products of matrices in fp32, and what a network does with each number while it lies in a register.
 //
 // For processors that MKL leaves half unused. A tile of the result, STRIP rows of PANEL vectors, is summed up in
-// registers; what it reads stays in the nearest caches. Compiled as one with loops.cpp, which comes first.
+// registers; what it reads stays in the nearest caches. Compiled as one with loops.cpp, which comes first. The
+// same layer by layer, by torch: recmtl/model/chain.py.
 
 namespace {
 
