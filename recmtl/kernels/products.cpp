@@ -49,8 +49,10 @@ inline void store(float* to, Lanes value, i64 wide) {
 // use(m, n, Σ_k a[m · across + k · along] · b[k · step + n · LANES ...]) for each of M rows and N vectors.
 template <i64 M, i64 N, typename Use>
 inline void tile(const float* a, i64 across, i64 along, const float* b, i64 step, i64 depth, Use use) {
-  Lanes sums[M][N];
+  Lanes sums[M][N];  // in registers from first to last, as no loop over them is left
+#pragma GCC unroll 8
   for (i64 m = 0; m < M; ++m)
+#pragma GCC unroll 8
     for (i64 n = 0; n < N; ++n) sums[m][n] = Lanes{};
   for (i64 k = 0; k < depth; ++k) {
     Lanes values[N];
@@ -60,7 +62,9 @@ inline void tile(const float* a, i64 across, i64 along, const float* b, i64 step
       for (i64 n = 0; n < N; ++n) sums[m][n] += factor * values[n];
     }
   }
+#pragma GCC unroll 8
   for (i64 m = 0; m < M; ++m)
+#pragma GCC unroll 8
     for (i64 n = 0; n < N; ++n) use(m, n, sums[m][n]);
 }
 
