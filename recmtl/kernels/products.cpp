@@ -225,9 +225,9 @@ void product_f32(const float* x, i64 x_step, const float* b, i64 down, i64 acros
 }
 
 // Layer by layer, each of `widths`: out[layer] ← relu(below · weight + bias), of x or the layer below; NaN
-// stays NaN. Some rows go through all layers before the next ones do.
+// stays NaN, and layers from `clipped` on have no ReLU. Some rows go through all layers before the next ones do.
 void chain_f32(const float* x, i64 x_step, float* const* weights, float* const* biases, const Piece* pieces,
-               i64 count, float* const* out, const i64* widths, i64 rows, int threads) {
+               i64 count, float* const* out, const i64* widths, i64 clipped, i64 rows, int threads) {
   std::vector<Floats> packed;
   for (i64 p = 0; p < count; ++p)
     packed.push_back(panels(weights[p], 1, pieces[p].inputs, pieces[p].inputs, pieces[p].outputs, threads));
@@ -240,11 +240,12 @@ void chain_f32(const float* x, i64 x_step, float* const* weights, float* const* 
         const Piece& piece = pieces[p];
         const float* bias = biases[p];
         const float* below = piece.layer ? out[piece.layer - 1] : x;
+        const Lanes least = Lanes{} + (piece.layer < clipped ? 0.0f : -INFINITY);
         multiply(below + piece.reads, piece.layer ? widths[piece.layer - 1] : x_step, packed[p].get(),
                  out[piece.layer] + piece.writes, widths[piece.layer], {row, std::min(row + TALL, own.last)},
                  piece.inputs, piece.outputs, false, [&](auto WHOLE, i64, i64 column, Lanes sum) {
           sum += load<WHOLE.value>(bias + column, piece.outputs - column);
-          return sum < 0.0f ? Lanes{} : sum;
+          return sum < least ? least : sum;
         });
       }
   }

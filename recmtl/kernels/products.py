@@ -26,17 +26,18 @@ def product(x: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
     return out
 
 
-def chain_values(x: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
+def chain_values(x: Tensor, layers: Sequence[Layer], ends: bool = False) -> list[Tensor]:
     """h ← relu(h Wᵀ + b) of each layer in turn, from x (B, inputs); where `ours` says so.
 
     Each pair (W, b) of a layer goes over its part of the columns, into its part; or each of the first
-    over the whole of x.
+    over the whole of x. A chain that `ends` has no ReLU in its last layer.
     """
     flat = [pair for layer in layers for pair in layer]
     widths = [sum(len(weight) for weight, _ in layer) for layer in layers]
     out = [x.new_empty(len(x), width) for width in widths]
     run("chain_f32", *_lines(x), [w.contiguous() for w, _ in flat], [b.contiguous() for _, b in flat],
-        _pieces(x, [[weight for weight, _ in layer] for layer in layers]), len(flat), out, widths, len(x))
+        _pieces(x, [[weight for weight, _ in layer] for layer in layers]), len(flat), out, widths,
+        len(layers) - ends, len(x))
     return out
 
 

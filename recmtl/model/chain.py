@@ -36,8 +36,22 @@ def chains(x: Tensor, layers: Sequence[Layer], dropout: float = 0.0) -> Tensor:
     which lie side by side, it is one weight a group. Layers above have one weight a chain.
     `dropout` is the share of activations to drop now: 0 outside training.
     """
-    (out,) = _Chains.apply(x, None, None, 1, dropout, *_flat(layers))  # type: ignore[no-untyped-call]
+    (out,) = _Chains.apply(  # type: ignore[no-untyped-call]
+        x, None, None, 1, dropout, False, *_flat(layers)
+    )
     return out  # type: ignore[no-any-return]
+
+
+def ended(x: Tensor, layers: Sequence[Layer], end: tuple[Tensor, Tensor], dropout: float = 0.0) -> Tensor:
+    """`chains`, and a last layer without ReLU, in the precision of its weight whatever the autocast."""
+    if _dtype(x) == x.dtype and ours(x) and not dropout:
+        (out,) = _Chains.apply(  # type: ignore[no-untyped-call]
+            x, None, None, 1, dropout, True, *_flat([*layers, [end]])
+        )
+        return out  # type: ignore[no-any-return]
+    hidden = chains(x, layers, dropout) if layers else x
+    with torch.autocast(x.device.type, enabled=False):
+        return F.linear(hidden.to(end[0].dtype), *end)
 
 
 def networks(
@@ -56,7 +70,7 @@ def networks(
             for view, own in zip(views, zip(*layers, strict=True), strict=True)
         )
     found: tuple[Tensor, ...] = _Chains.apply(  # type: ignore[no-untyped-call]
-        x, None, None, len(views), dropout, *_flat(layers)
+        x, None, None, len(views), dropout, False, *_flat(layers)
     )
     return found
 
@@ -71,7 +85,7 @@ def mixtures(
     (T, K) is 0 where a task reads a chain without a gradient to it, 1 elsewhere.
     """
     mixed: tuple[Tensor, ...] = _Chains.apply(  # type: ignore[no-untyped-call]
-        x, gates, teaches, 1, dropout, *_flat(layers)
+        x, gates, teaches, 1, dropout, False, *_flat(layers)
     )
     return mixed
 
@@ -87,16 +101,16 @@ class _Chains(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, gates: Tensor | None, teaches: Tensor | None, parts: int, dropout: float,
-        sizes: Sequence[int], *flat: Tensor,
+        ends: bool, sizes: Sequence[int], *flat: Tensor,
     ) -> tuple[Tensor, ...]:
         dtype = _dtype(x)
         with torch.autocast(x.device.type, enabled=False):
             own = [tensor.to(dtype) for tensor in flat]
             layers = _split([*zip(own[::2], own[1::2], strict=True)], sizes)
-            values = _values(x.to(dtype), layers, dropout)
+            values = _values(x.to(dtype), layers, dropout, ends)
             out = values[-1].chunk(parts, 1) if gates is None else mix(gates, values[-1])
         weights = [weight for layer in layers for weight, _ in layer]
-        ctx.sizes, ctx.scale = sizes, 1.0 / (1.0 - dropout)
+        ctx.sizes, ctx.scale, ctx.ends = sizes, 1.0 / (1.0 - dropout), ends
         ctx.types = x.dtype, flat[0].dtype
         ctx.set_materialize_grads(parts == 1)
         ctx.save_for_backward(gates, teaches, *values, *weights)
@@ -115,6 +129,8 @@ class _Chains(torch.autograd.Function):
             heard = gates if teaches is None else gates * teaches
             of_gates, gradient, bias = unmix(gradients, heard, values[-1], ctx.scale)
             gradients = (gradient,)
+        elif ctx.ends:
+            bias = gradients[0].sum(0)
         of_input, of_weights, biases = _gradients(
             gradients, bias, values, layers, ctx.scale, ctx.needs_input_grad[0]
         )
@@ -130,7 +146,7 @@ class _Chains(torch.autograd.Function):
             for tensor in pair
         ]
         of_input = None if of_input is None else of_input.to(of_x)
-        return of_input, of_gates, None, None, None, None, *found
+        return of_input, of_gates, None, None, None, None, None, *found
 
 
 def _dtype(x: Tensor) -> torch.dtype:
@@ -150,10 +166,10 @@ def _split(flat: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:
     return [list(islice(left, size)) for size in sizes]
 
 
-def _values(x: Tensor, layers: Sequence[Layer], dropout: float) -> list[Tensor]:
+def _values(x: Tensor, layers: Sequence[Layer], dropout: float, ends: bool) -> list[Tensor]:
     """`x` and what each layer gives."""
     if ours(x) and not dropout:
-        return [x, *chain_values(x, layers)]
+        return [x, *chain_values(x, layers, ends)]
     values = [x.contiguous()]
     for layer in layers:
         above = clipped_product(values[-1], layer)

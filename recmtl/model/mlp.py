@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from recmtl.heads import Numbers, Start
-from recmtl.model.chain import chains
+from recmtl.kernels import Layer
+from recmtl.model.chain import chains, ended
 
 ONE_NUMBER = Start()
 
@@ -23,7 +24,12 @@ class MLP(nn.ModuleList):
     def forward(self, x: Tensor) -> Tensor:
         if not len(self):
             return x
-        return chains(x, [[pair] for pair in self.layers], dropout=self.dropout * self.training)
+        return chains(x, self.chain, dropout=self.dropout * self.training)
+
+    @property
+    def chain(self) -> list[Layer]:
+        """Its layers as one chain's."""
+        return [[pair] for pair in self.layers]
 
     @property
     def layers(self) -> list[tuple[Tensor, Tensor]]:
@@ -52,9 +58,8 @@ class Tower(nn.Module):
         self.thresholds = Thresholds(start.thresholds) if start.thresholds else None
 
     def forward(self, view: Tensor) -> Tensor:
-        hidden = self.hidden(view)
-        with torch.autocast(hidden.device.type, enabled=False):
-            raw: Tensor = self.head(hidden.to(self.head.weight.dtype))
+        end = self.head.weight, self.head.bias
+        raw = ended(view, self.hidden.chain, end, self.hidden.dropout * self.training)
         raw = self.shift + self.scale * (raw.squeeze(-1) if self._single else raw)
         return raw if self.thresholds is None else self.thresholds(raw)
 
