@@ -225,16 +225,13 @@ def task_loss(
     head = head_of(task, options, statistics.kept)
     space, label = label_space(task, batch.labels), head.label(batch.labels)
     raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
-    inside = space.reshape(-1, *(1 for _ in label.shape[1:]))
+    columns = label.dim() > 1
+    known = space.unsqueeze(1) & (label == label) if columns else space
     # Null labels are replaced before the loss: NaN · 0 would still be NaN, in the gradient too.
-    known = inside & (label == label)
-    target = head.target(label, batch)
-    target = torch.where(known, target, UNKNOWN if label.dim() > 1 else options.outside).to(raw.dtype)
-    loss = row_losses(raw, target, statistics, options)
+    target = torch.where(known, head.target(label, batch), UNKNOWN if columns else options.outside)
+    loss = row_losses(raw, target.to(raw.dtype), statistics, options)
     if loss.dim() > 1:  # by column
         loss = torch.where(known, loss, 0.0).sum(1) / known.sum(1).clamp(min=1)
-    loss = loss * batch.weight
-    rows = batch.size * statistics.share
-    if weights is not None:
-        loss, rows = loss * weights, batch.size
-    return torch.where(space, loss, 0.0).sum() / rows
+    counts = batch.weight if weights is None else batch.weight * weights
+    rows = batch.size * (statistics.share if weights is None else 1.0)
+    return torch.where(space, loss * (counts.to(loss.dtype) / rows), 0.0).sum()

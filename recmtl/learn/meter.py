@@ -1,5 +1,6 @@
 """Losses of steps in; their sums, and an error that names the first that is not finite."""
 
+import math
 import time
 
 import torch
@@ -33,15 +34,15 @@ class Meter:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        found = torch.cat([torch.stack(list(losses.values())) for losses, _ in waiting]).double().cpu()
-        pieces = torch.split(found, [len(losses) for losses, _ in waiting])
-        for values, (names, origin) in zip(pieces, waiting, strict=True):
+        found = iter(torch.stack([loss for losses, _ in waiting for loss in losses.values()]).tolist())
+        for losses, origin in waiting:
             self._standing.steps += 1
-            if not torch.isfinite(values).all():
-                bad = [name for name, value in zip(names, values, strict=True) if not value.isfinite()]
+            values = {name: next(found) for name in losses}
+            bad = [name for name, value in values.items() if not math.isfinite(value)]
+            if bad:
                 where = f"epoch {self._standing.epoch}, step {self._standing.steps}"
                 raise _not_finite(bad, origin, where)
-            for name, value in zip(names, values.tolist(), strict=True):
+            for name, value in values.items():
                 self._standing.add(name, value)
         self._standing.seconds = time.perf_counter() - self._start
 

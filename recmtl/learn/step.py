@@ -1,5 +1,6 @@
 """One training step: a batch in, each task's loss out, weights moved; on a GPU as one recorded graph."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -144,7 +145,8 @@ class Objective:
         """Σ weight · loss, a scalar; a penalty's weight is 1."""
         weights, whole = self.weights(), self._with_rankings(losses)
         learned = {name: loss for name, loss in whole.items() if name not in self.stopped}
-        return torch.stack([weights.get(name, 1.0) * loss for name, loss in learned.items()]).sum()
+        first, *others = (weights.get(name, 1.0) * loss for name, loss in learned.items())
+        return sum(others, first)
 
     def backward(
         self, losses: Mapping[str, Tensor], gradients: TaskGradients | None, group: Group,
@@ -196,7 +198,7 @@ def make_step(
         penalties = {**output.penalties, **objective.weigher.penalties()}
         losses |= {name: penalty / group.size for name, penalty in penalties.items()}
         found = group.total(torch.stack([loss.detach() for loss in losses.values()]))
-        if device != "cpu" or torch.isfinite(found).all():
+        if device != "cpu" or all(map(math.isfinite, found.tolist())):
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             objective.backward(losses, gradients, group, trained)

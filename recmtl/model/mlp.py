@@ -60,7 +60,7 @@ class Tower(nn.Module):
     def forward(self, view: Tensor) -> Tensor:
         end = self.head.weight, self.head.bias
         raw = ended(view, self.hidden.chain, end, self.hidden.dropout * self.training)
-        raw = self.shift + self.scale * (raw.squeeze(-1) if self._single else raw)
+        raw = torch.addcmul(self.shift, self.scale, raw.squeeze(-1) if self._single else raw)
         return raw if self.thresholds is None else self.thresholds(raw)
 
 
