@@ -239,12 +239,19 @@ void pool(const float* table, i64 table_width, i64 first, i64 width, const I* va
 constexpr int BITS = 11;  // of a row that one pass of a sort looks at
 constexpr i64 DIGITS = i64(1) << BITS;
 
-// A pass of a stable radix sort: to ← the places in `from`, by these bits of their rows. Each thread counts
-// the digits of its part, and moves its part behind those of the threads before it.
+// Which row was read, and the place in the batch where it was.
 template <typename I>
-void sort_pass(const I* rows, const std::int32_t* from, std::int32_t* to, i64 size, int shift, int threads) {
+struct Read {
+  I row;
+  std::int32_t place;
+};
+
+// A pass of a stable radix sort: to ← `from` by these bits of rows. Each thread counts the digits of its part,
+// and moves its part behind those of the threads before it.
+template <typename I>
+void sort_pass(const Read<I>* from, Read<I>* to, i64 size, int shift, int threads) {
   std::vector<i64> begins(threads * DIGITS, 0);
-  const auto digit = [=](i64 n) { return (i64(rows[from[n]]) >> shift) & (DIGITS - 1); };
+  const auto digit = [=](i64 n) { return (i64(from[n].row) >> shift) & (DIGITS - 1); };
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
   for (int thread = 0; thread < threads; ++thread) {
     const Span own = part(size, thread, threads);
@@ -272,20 +279,19 @@ void sort_pass(const I* rows, const std::int32_t* from, std::int32_t* to, i64 si
 template <typename I>
 i64 group(const I* rows, i64 size, i64 largest, std::int32_t* order, i64* starts, i64* distinct, int threads) {
   threads = enough(size, threads);
-  std::vector<std::int32_t> other(size);
-  std::int32_t *from = order, *to = other.data();
-  for (i64 n = 0; n < size; ++n) from[n] = std::int32_t(n);
+  std::vector<Read<I>> reads(size), others(size);
+  Read<I> *from = reads.data(), *to = others.data();
+  for (i64 n = 0; n < size; ++n) from[n] = {rows[n], std::int32_t(n)};
   for (int shift = 0; shift < 63 && (largest >> shift) > 0; shift += BITS) {
-    sort_pass(rows, from, to, size, shift, threads);
+    sort_pass(from, to, size, shift, threads);
     std::swap(from, to);
   }
-  if (from != order) std::copy(from, from + size, order);
   i64 count = 0;
   for (i64 n = 0; n < size; ++n) {
-    const i64 row = i64(rows[order[n]]);
-    if (count && distinct[count - 1] == row) continue;
-    starts[count] = n;
-    distinct[count++] = row;
+    order[n] = from[n].place;
+    starts[count] = n;  // of the next one, once it has come
+    distinct[count] = i64(from[n].row);
+    count += !n || from[n].row != from[n - 1].row;
   }
   starts[count] = size;
   return count;
@@ -297,22 +303,34 @@ struct Entry {
   float share;
 };
 
-// out[u, c · width + j] ← Σ_entries of u share · gradients[c][offset + j].
+// out[u, c · width + j] ← Σ_entries of u share · gradients[c][offset + j]: LANES columns at a time, which divide
+// the width, so that their sums stay in registers.
+template <i64 LANES, typename T>
+void sum_columns(T* const* gradients, i64 copies, i64 width, const Entry* entries,
+                 const std::int32_t* order, const i64* starts, i64 count, float* out, int threads) {
+  constexpr i64 AHEAD = 24;  // gradients that are asked for before they are needed
+  const i64 size = starts[count];
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 256)
+  for (i64 u = 0; u < count; ++u)
+    for (i64 c = 0; c < copies; ++c)
+      for (i64 j = 0; j < width; j += LANES) {
+        const T* all = gradients[c] + j;
+        float sums[LANES] = {};
+        for (i64 n = starts[u]; n < starts[u + 1]; ++n) {
+          if (n + AHEAD < size) __builtin_prefetch(all + entries[order[n + AHEAD]].offset);
+          const Entry entry = entries[order[n]];
+          for (i64 lane = 0; lane < LANES; ++lane) sums[lane] += entry.share * get(all[entry.offset + lane]);
+        }
+        std::copy(sums, sums + LANES, out + (u * copies + c) * width + j);
+      }
+}
+
 template <typename T>
 void sum_groups(T* const* gradients, i64 copies, i64 width, const Entry* entries,
                 const std::int32_t* order, const i64* starts, i64 count, float* out, int threads) {
   threads = enough(starts[count] * copies * width, threads);
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 256)
-  for (i64 u = 0; u < count; ++u) {
-    float* into = out + u * copies * width;
-    std::fill(into, into + copies * width, 0.0f);
-    for (i64 n = starts[u]; n < starts[u + 1]; ++n) {
-      const Entry entry = entries[order[n]];
-      for (i64 c = 0; c < copies; ++c)
-        for (i64 j = 0; j < width; ++j)
-          into[c * width + j] += entry.share * get(gradients[c][entry.offset + j]);
-    }
-  }
+  const auto sum = width % 16 == 0 ? sum_columns<16, T> : width % 4 == 0 ? sum_columns<4, T> : sum_columns<1, T>;
+  sum(gradients, copies, width, entries, order, starts, count, out, threads);
 }
 
 // One entry a look-up: those of slots, whose gradients lie side by side in a row of `step` columns from `first` ...

@@ -93,7 +93,7 @@ def _merge(
     singly = list(zip(*apart, strict=True)) or [()] * len(gradients)  # copy by copy
     if adds_up(*gradients) and not distinct:
         return _read_rows(reads), _all_values(gradients, reads, singly)
-    rows = torch.cat(reads.parts())  # of a single slot among others: not in C order, as loops read it
+    rows = _joined(reads.parts(), dim=0).contiguous()  # a single slot among others is not in C order
     if fits(*gradients, *(own for copy in singly for own in copy)):
         return _merge_native(gradients, reads, rows, table_rows, singly)
     values = _all_values(gradients, reads, singly)
