@@ -133,6 +133,17 @@ def test_a_chain_goes_through_all_layers(
         close(found, value.detach())
 
 
+@pytest.mark.usefixtures("threads")
+def test_a_chain_that_ends_has_a_relu_in_all_layers_but_its_last() -> None:
+    x, layers = drawn(140, 12, [[(8, 12)], [(67, 8)]])
+    (first, _), _ = in_doubles(x, layers)
+    ((weight, bias),) = layers[1]
+    below, last = chain_values(x, layers, ends=True)
+    close(below, first.detach())
+    close(last, first.detach() @ weight.double().t() + bias.double())
+    assert (last < 0).any()
+
+
 @pytest.mark.parametrize("of_x", [True, False])
 @pytest.mark.parametrize(("rows", "inputs", "shapes"), SHAPES)
 def test_the_gradients_of_a_chain(

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recmtl.kernels import Layer, products
-from recmtl.model.chain import chains, mixtures, networks
+from recmtl.model.chain import chains, ended, mixtures, networks
 from tests.kernels import compiler
 
 ROWS, INPUTS = 37, 11
@@ -94,6 +94,35 @@ def test_a_task_that_does_not_teach_a_chain_leaves_it_without_gradient(dtype: to
     found = torch.autograd.grad((ours * weights).sum(), leaves)
     for a, b in zip(found, torch.autograd.grad((theirs * weights).sum(), leaves), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("widths", [[], [6], [6, 4]])
+@pytest.mark.parametrize("outputs", [1, 5])
+def test_the_last_layer_of_a_chain_that_ends_has_no_relu(widths: list[int], outputs: int) -> None:
+    x, layers = parameters(1, [*widths, outputs])
+    *hidden, ((weight, bias),) = layers
+    bias.data -= 8.0
+    out = ended(x, hidden, (weight, bias))
+    theirs = F.linear(plainly(x, hidden, 1) if hidden else x, weight, bias)
+    torch.testing.assert_close(out, theirs)
+    assert (out < 0).any()
+    for a, b in zip(gradients(out, x, layers), gradients(theirs, x, layers), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_chain_ends_in_fp32_under_autocast() -> None:
+    x, (first, ((weight, bias),)) = parameters(1, [16, 2])
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden, out = chains(x, [first]), ended(x, [first], (weight, bias))
+    assert out.dtype == torch.float32
+    assert torch.equal(out, F.linear(hidden.float(), weight, bias))
+
+
+def test_what_drops_out_of_a_chain_that_ends_is_hidden() -> None:
+    torch.manual_seed(1)
+    x, one = torch.ones(20_000, 1), (torch.ones(1, 1), torch.zeros(1))
+    out = ended(x, [[one]], (torch.full((1, 1), -3.0), torch.ones(1)), dropout=0.25)
+    assert out.unique().tolist() == pytest.approx([-3.0, 1.0])  # 1 − 3 · 4/3, and 1
 
 
 def test_bf16_gives_gradients_in_the_parameters_precision() -> None:
