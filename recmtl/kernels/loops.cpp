@@ -279,8 +279,8 @@ void sort_pass(const Read<I>* from, Read<I>* to, i64 size, int shift, int thread
 template <typename I>
 i64 group(const I* rows, i64 size, i64 largest, std::int32_t* order, i64* starts, i64* distinct, int threads) {
   threads = enough(size, threads);
-  std::vector<Read<I>> reads(size), others(size);
-  Read<I> *from = reads.data(), *to = others.data();
+  const std::unique_ptr<Read<I>[]> reads(new Read<I>[size]), others(new Read<I>[size]);  // not cleared
+  Read<I> *from = reads.get(), *to = others.get();
   for (i64 n = 0; n < size; ++n) from[n] = {rows[n], std::int32_t(n)};
   for (int shift = 0; shift < 63 && (largest >> shift) > 0; shift += BITS) {
     sort_pass(from, to, size, shift, threads);
@@ -289,7 +289,8 @@ i64 group(const I* rows, i64 size, i64 largest, std::int32_t* order, i64* starts
   i64 count = 0;
   for (i64 n = 0; n < size; ++n) {
     order[n] = from[n].place;
-    starts[count] = n;  // of the next one, once it has come
+    // Written before it is known whether a row begins here, as nothing branches then: the next one may overwrite it.
+    starts[count] = n;
     distinct[count] = i64(from[n].row);
     count += !n || from[n].row != from[n - 1].row;
   }
@@ -303,34 +304,39 @@ struct Entry {
   float share;
 };
 
-// out[u, c · width + j] ← Σ_entries of u share · gradients[c][offset + j]: LANES columns at a time, which divide
-// the width, so that their sums stay in registers.
+// out[j] ← Σ_n share · gradient[offset + j] over the entries from `first` to `last`, LANES columns at a time so that
+// their sums stay in registers, from column j while as many are left. Returns the first that is left.
 template <i64 LANES, typename T>
-void sum_columns(T* const* gradients, i64 copies, i64 width, const Entry* entries,
-                 const std::int32_t* order, const i64* starts, i64 count, float* out, int threads) {
+inline i64 sum_columns(const T* gradient, const Entry* entries, const std::int32_t* order, i64 first, i64 last,
+                       i64 size, i64 j, i64 width, float* out) {
   constexpr i64 AHEAD = 24;  // gradients that are asked for before they are needed
-  const i64 size = starts[count];
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 256)
-  for (i64 u = 0; u < count; ++u)
-    for (i64 c = 0; c < copies; ++c)
-      for (i64 j = 0; j < width; j += LANES) {
-        const T* all = gradients[c] + j;
-        float sums[LANES] = {};
-        for (i64 n = starts[u]; n < starts[u + 1]; ++n) {
-          if (n + AHEAD < size) __builtin_prefetch(all + entries[order[n + AHEAD]].offset);
-          const Entry entry = entries[order[n]];
-          for (i64 lane = 0; lane < LANES; ++lane) sums[lane] += entry.share * get(all[entry.offset + lane]);
-        }
-        std::copy(sums, sums + LANES, out + (u * copies + c) * width + j);
-      }
+  for (; j + LANES <= width; j += LANES) {
+    float sums[LANES] = {};
+    for (i64 n = first; n < last; ++n) {
+      if (n + AHEAD < size) __builtin_prefetch(gradient + entries[order[n + AHEAD]].offset + j);
+      const Entry entry = entries[order[n]];
+      for (i64 lane = 0; lane < LANES; ++lane) sums[lane] += entry.share * get(gradient[entry.offset + j + lane]);
+    }
+    std::copy(sums, sums + LANES, out + j);
+  }
+  return j;
 }
 
+// out[u, c · width + j] ← Σ_entries of u share · gradients[c][offset + j].
 template <typename T>
 void sum_groups(T* const* gradients, i64 copies, i64 width, const Entry* entries,
                 const std::int32_t* order, const i64* starts, i64 count, float* out, int threads) {
-  threads = enough(starts[count] * copies * width, threads);
-  const auto sum = width % 16 == 0 ? sum_columns<16, T> : width % 4 == 0 ? sum_columns<4, T> : sum_columns<1, T>;
-  sum(gradients, copies, width, entries, order, starts, count, out, threads);
+  const i64 size = starts[count];
+  threads = enough(size * copies * width, threads);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 256)
+  for (i64 u = 0; u < count; ++u)
+    for (i64 c = 0; c < copies; ++c) {
+      const T* from = gradients[c];
+      float* into = out + (u * copies + c) * width;
+      i64 j = sum_columns<16>(from, entries, order, starts[u], starts[u + 1], size, 0, width, into);
+      j = sum_columns<4>(from, entries, order, starts[u], starts[u + 1], size, j, width, into);
+      sum_columns<1>(from, entries, order, starts[u], starts[u + 1], size, j, width, into);
+    }
 }
 
 // One entry a look-up: those of slots, whose gradients lie side by side in a row of `step` columns from `first` ...

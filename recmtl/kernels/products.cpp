@@ -68,10 +68,12 @@ inline void tile(const float* a, i64 across, i64 along, const float* b, i64 step
     for (i64 n = 0; n < N; ++n) use(m, n, sums[m][n]);
 }
 
-// Asks for `rows` lines of `vectors` before they are used: stores wait for their lines one after the other.
+// Asks for vectors of some rows before they are stored to, or else read: stores wait for their lines one after the
+// other, and reads of lines that lie apart are not foreseen.
+template <bool STORED>
 inline void ask(const float* first, i64 step, i64 rows, i64 vectors) {
   for (i64 m = 0; m < rows; ++m)
-    for (i64 n = 0; n < vectors; ++n) __builtin_prefetch(first + m * step + n * LANES, 1);
+    for (i64 n = 0; n < vectors; ++n) __builtin_prefetch(first + m * step + n * LANES, STORED);
 }
 
 // act(M, N, WHOLE, m) for strips of M rows that make up `rows`, of N vectors that hold `columns`.
@@ -122,7 +124,7 @@ void multiply(const float* x, i64 x_step, const float* b, float* out, i64 out_st
       const i64 terms = std::min(DEEP, depth - k);
       for_strips_of<PANEL>(rows.last - rows.first, columns - column, [&](auto M, auto N, auto WHOLE, i64 strip) {
         const i64 row = rows.first + strip;
-        ask(out + row * out_step + column, out_step, M.value, N.value);
+        ask<true>(out + row * out_step + column, out_step, M.value, N.value);
         tile<M.value, N.value>(x + row * x_step + k, x_step, 1, b + column * depth + k * WIDE, WIDE, terms,
                                [&](i64 m, i64 n, Lanes sum) {
           const i64 at = column + n * LANES;
@@ -148,10 +150,10 @@ void add_weight_gradient(const float* g, i64 g_step, const float* x, i64 x_step,
       for (i64 k = 0; k < terms; ++k) std::copy(b + k * x_step, b + k * x_step + wide, panel + k * WIDE);
       b = panel, step = WIDE;
     } else {
-      ask(b, step, terms, wide / LANES);
+      ask<false>(b, step, terms, wide / LANES);
     }
     for_strips_of<PANEL>(outputs, wide, [&](auto M, auto N, auto WHOLE, i64 m) {
-      if (!first) ask(sums + m * inputs + column, inputs, M.value, N.value);
+      if (!first) ask<true>(sums + m * inputs + column, inputs, M.value, N.value);
       tile<M.value, N.value>(g + m, 1, g_step, b, step, terms, [&](i64 i, i64 n, Lanes sum) {
         float* into = sums + (m + i) * inputs + column + n * LANES;
         if (!first) sum += load<WHOLE.value>(into, wide - n * LANES);
@@ -262,10 +264,10 @@ void chain_f32(const float* x, i64 x_step, float* const* weights, float* const* 
 }
 
 // The gradient of every weight and bias, and of x where `of_x` has room for it. `gradients` are those of what the
-// last layer gave, `top`, of which they are `parts` of equal width side by side; or one, before its ReLU, where there
-// are no parts: then the last layer's biases are left out. Of several parts each has a piece of its own in every
-// layer, and where one is null its pieces are passed over. Some rows go through all layers before the next ones do,
-// so that inner gradients stay in the caches.
+// last layer gave, `top`, of which they are `parts` of equal width side by side; or one, before its ReLU or where it
+// has none, where there are no parts: then the last layer's biases are left out. Of several parts each has a piece of
+// its own in every layer, and where one is null its pieces are passed over. Some rows go through all layers before the
+// next ones do, so that inner gradients stay in the caches.
 void chain_backward_f32(float* const* gradients, i64 parts, const float* top, const float* x, i64 x_step,
                         float* const* weights, const Piece* pieces, i64 count, float* const* values,
                         const i64* widths, i64 layers, float scale, float* of_x, i64 of_x_step,

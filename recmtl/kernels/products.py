@@ -49,8 +49,8 @@ def chain_gradients(
 
     `values` are x and what each layer gave, whose dropout multiplied by `scale`. `gradients` are those of
     parts of the last one's columns; where one is None, what is told of its weights and biases means
-    nothing. One that is `masked` is of what the last layer was before its ReLU, and that layer's biases
-    are left out.
+    nothing. One that is `masked` is of what the last layer was before its ReLU, if it had one, and that
+    layer's biases are left out.
     """
     flat = [weight.contiguous() for layer in layers for weight in layer]
     x, *inner, top = values

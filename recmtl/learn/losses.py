@@ -232,6 +232,7 @@ def task_loss(
     loss = row_losses(raw, target.to(raw.dtype), statistics, options)
     if loss.dim() > 1:  # by column
         loss = torch.where(known, loss, 0.0).sum(1) / known.sum(1).clamp(min=1)
+    # What a row counts for is divided, not the sum: one operator less that autograd goes back through.
     counts = batch.weight if weights is None else batch.weight * weights
     rows = batch.size * (statistics.share if weights is None else 1.0)
     return torch.where(space, loss * (counts.to(loss.dtype) / rows), 0.0).sum()

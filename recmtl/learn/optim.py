@@ -32,7 +32,7 @@ class Uncompiled(torch.optim.Optimizer):
     load_state_dict = unwrap(torch.optim.Optimizer.load_state_dict)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """No gradient is left. Torch's own asks a profiler first, which takes longer than this."""
+        """None is left, none is set to 0. Torch's own asks a profiler first, which takes longer."""
         assert set_to_none
         for group in self.param_groups:
             for parameter in group["params"]:

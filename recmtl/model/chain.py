@@ -43,8 +43,12 @@ def chains(x: Tensor, layers: Sequence[Layer], dropout: float = 0.0) -> Tensor:
 
 
 def ended(x: Tensor, layers: Sequence[Layer], end: tuple[Tensor, Tensor], dropout: float = 0.0) -> Tensor:
-    """`chains`, and a last layer without ReLU, in the precision of its weight whatever the autocast."""
-    if _dtype(x) == x.dtype and ours(x) and not dropout:
+    """(B, inputs) → (B, outputs): `chains`, and a last layer without ReLU.
+
+    The last is in the precision of its weight, whatever the autocast.
+    """
+    # By itself a layer of one output leaves most of a register empty, and torch is the quicker.
+    if layers and _dtype(x) == x.dtype == end[0].dtype and ours(x) and not dropout:
         (out,) = _Chains.apply(  # type: ignore[no-untyped-call]
             x, None, None, 1, dropout, True, *_flat([*layers, [end]])
         )
@@ -167,9 +171,10 @@ def _split(flat: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:
 
 
 def _values(x: Tensor, layers: Sequence[Layer], dropout: float, ends: bool) -> list[Tensor]:
-    """`x` and what each layer gives."""
+    """`x` and what each layer gives; only ours have a last one without ReLU."""
     if ours(x) and not dropout:
         return [x, *chain_values(x, layers, ends)]
+    assert not ends
     values = [x.contiguous()]
     for layer in layers:
         above = clipped_product(values[-1], layer)
@@ -184,7 +189,7 @@ def _gradients(
     """That of the input, where it is wanted, those of weights, and of biases layer by layer.
 
     `values` are the input and what each layer gave, `gradients` those of parts of the last one; or one,
-    before its ReLU, where `bias` is its sum over rows.
+    before its ReLU or where it has none, where `bias` is its sum over rows.
     """
     if ours(values[0]):
         masks = bias is not None

@@ -113,7 +113,7 @@ def reads(kind: torch.dtype, table_rows: int, width: int) -> Reads:
 
 @pytest.mark.parametrize("kind", [torch.int32, torch.int64])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("width", [3, 4, 32])  # gradients are summed up 1, 4 and 16 columns at a time
+@pytest.mark.parametrize("width", [3, 16, 39])  # gradients are summed up 16, 4 and 1 columns at a time
 def test_table_loops_are_equal(
     monkeypatch: pytest.MonkeyPatch, kind: torch.dtype, dtype: torch.dtype, width: int
 ) -> None:
