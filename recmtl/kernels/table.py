@@ -58,7 +58,7 @@ def look_up(table: Tensor, reads: Reads, first: int, out: Tensor) -> None:
     columns = table[:, first : first + width]
     if slots:
         found = columns.index_select(0, reads.rows.reshape(-1))
-        out[:, reads.into : reads.into + slots * width] = found.view(size, -1)
+        out[:, reads.into : reads.into + slots * width] = found.view(size, slots * width)
     for ragged, into in reads.lists:
         out[:, into : into + width] = _mean(columns.index_select(0, ragged.values), ragged)
 
@@ -122,7 +122,7 @@ def adagrad(
     weights = table.index_select(0, rows)
     if l2:
         gradients = gradients.add(weights, alpha=l2)
-    parts = gradients.view(len(rows), copies, -1)
+    parts = gradients.view(len(rows), copies, table.shape[1] // copies)
     total = squares.index_select(0, rows) + parts.square().mean(dim=2)
     squares.index_copy_(0, rows, total)
     step = (parts * (rate / (total.sqrt() + eps)).unsqueeze(2)).view_as(weights)

@@ -193,6 +193,15 @@ def test_merge_of_nothing_is_nothing(by: str) -> None:
     assert distinct.shape == (0,) and values.shape == (0, 4)
 
 
+def test_a_batch_without_rows_reads_and_moves_nothing(by: str) -> None:
+    """As a process's part of an epoch's last batch may be."""
+    table, out = draw(9, 4), torch.empty(0, 6)
+    look_up(table, Reads(4, torch.empty(0, 1, dtype=torch.int32), 0), 0, out)
+    squares, before = torch.ones(9, 2), table.clone()
+    adagrad(table, squares, torch.empty(0, dtype=torch.int64), torch.empty(0, 4), 0.5, 0.1, 1e-8)
+    assert torch.equal(table, before) and torch.equal(squares, torch.ones(9, 2))
+
+
 def test_adagrad_by_the_formula(by: str) -> None:
     table, squares = draw(6, 4), torch.rand(6, 2)
     rows, gradients = torch.tensor([1, 4]), draw(2, 4, seed=1)

@@ -152,9 +152,13 @@ def test_it_trains_scores_and_every_parameter_gets_a_gradient(precision: str, ta
     step = make_step(model, aim, build_optimizers(*parameters(model), config), config, ALONE)
     totals = [float(aim.total(step(batch))) for _ in range(8)]
     assert totals[-1] < totals[0]
+    # What is added to all logits of a softmax changes nothing: its gradient is 0 but for rounding.
+    units = enumerate(model.embedding.pooled.units)
+    without_effect = {f"embedding.pooled.units.{n}.head.bias" for n, unit in units if unit.softmax}
     for name, parameter in model.named_parameters():
         gradient = parameter.grad.to_dense() if parameter.grad.is_sparse else parameter.grad
-        assert torch.isfinite(gradient).all() and gradient.abs().sum() > 0, name
+        assert torch.isfinite(gradient).all(), name
+        assert gradient.abs().sum() > 0 or name in without_effect, name
     order = torch.randperm(64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         raw = model.eval()(batch).raw["ctr"]
