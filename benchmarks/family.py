@@ -48,10 +48,11 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func, types, args=(), kwargs=None
     ) -> object:
         out = func(*args, **(kwargs or {}))
-        if func.name() in ("aten::mm", "aten::mm.out", "aten::addmm", "mkldnn::_linear_pointwise"):
-            left = args[1] if func.name() == "aten::addmm" else args[0]
+        name = func.name().removesuffix(".out")
+        if name in ("aten::mm", "aten::addmm", "mkldnn::_linear_pointwise"):
+            left = args[1] if name == "aten::addmm" else args[0]
             self.seen[len(left), left.shape[1], out.shape[1]] += 1
-        if func.name() == "aten::bmm":
+        if name == "aten::bmm":
             self.seen[args[0].shape[1], args[0].shape[2], args[1].shape[2]] += len(args[0])
         return out
 
