@@ -34,12 +34,9 @@ def chains(x: Tensor, layers: Sequence[Layer], dropout: float = 0.0) -> Tensor:
     Where all chains read the whole of `x`, the first layer is one weight (K · H, inputs), whose wide
     product runs nearer the processor's rate than narrow ones; where groups of chains read parts of `x`,
     which lie side by side, it is one weight a group. Layers above have one weight a chain.
-    `dropout` is the share of activations to drop now: 0 outside training.
+    `dropout` is the share of activations to drop now: 0 outside training. Without layers it is `x`.
     """
-    (out,) = _Chains.apply(  # type: ignore[no-untyped-call]
-        x, None, None, 1, dropout, False, *_flat(layers)
-    )
-    return out  # type: ignore[no-any-return]
+    return _applied(x, layers, dropout)[0] if layers else x
 
 
 def ended(x: Tensor, layers: Sequence[Layer], end: tuple[Tensor, Tensor], dropout: float = 0.0) -> Tensor:
@@ -49,11 +46,8 @@ def ended(x: Tensor, layers: Sequence[Layer], end: tuple[Tensor, Tensor], dropou
     """
     # By itself a layer of one output leaves most of a register empty, and torch is the quicker.
     if layers and _dtype(x) == x.dtype == end[0].dtype and ours(x) and not dropout:
-        (out,) = _Chains.apply(  # type: ignore[no-untyped-call]
-            x, None, None, 1, dropout, True, *_flat([*layers, [end]])
-        )
-        return out  # type: ignore[no-any-return]
-    hidden = chains(x, layers, dropout) if layers else x
+        return _applied(x, [*layers, [end]], dropout, ends=True)[0]
+    hidden = chains(x, layers, dropout)
     with torch.autocast(x.device.type, enabled=False):
         return F.linear(hidden.to(end[0].dtype), *end)
 
@@ -73,10 +67,7 @@ def networks(
             chains(view, [[pair] for pair in own], dropout)
             for view, own in zip(views, zip(*layers, strict=True), strict=True)
         )
-    found: tuple[Tensor, ...] = _Chains.apply(  # type: ignore[no-untyped-call]
-        x, None, None, len(views), dropout, False, *_flat(layers)
-    )
-    return found
+    return _applied(x, layers, dropout, parts=len(views))
 
 
 def mixtures(
@@ -88,10 +79,7 @@ def mixtures(
     `chains` and the sum in one, so that the gradient of the chains' outputs is written once. `teaches`
     (T, K) is 0 where a task reads a chain without a gradient to it, 1 elsewhere.
     """
-    mixed: tuple[Tensor, ...] = _Chains.apply(  # type: ignore[no-untyped-call]
-        x, gates, teaches, 1, dropout, False, *_flat(layers)
-    )
-    return mixed
+    return _applied(x, layers, dropout, gates, teaches)
 
 
 def joined(views: Sequence[Tensor], layer: Layer) -> tuple[Tensor, Layer]:
@@ -99,6 +87,18 @@ def joined(views: Sequence[Tensor], layer: Layer) -> tuple[Tensor, Layer]:
     if any(view is not views[0] for view in views):
         return torch.cat(list(views), dim=1), layer
     return views[0], [(torch.cat([w for w, _ in layer]), torch.cat([b for _, b in layer]))]
+
+
+def _applied(
+    x: Tensor, layers: Sequence[Layer], dropout: float, gates: Tensor | None = None,
+    teaches: Tensor | None = None, *, parts: int = 1, ends: bool = False,
+) -> tuple[Tensor, ...]:
+    """`_Chains` of tensors one by one, and how many weights a layer has: autograd looks no deeper."""
+    flat = [tensor for layer in layers for pair in layer for tensor in pair]
+    found: tuple[Tensor, ...] = _Chains.apply(  # type: ignore[no-untyped-call]
+        x, gates, teaches, parts, dropout, ends, [len(layer) for layer in layers], *flat
+    )
+    return found
 
 
 class _Chains(torch.autograd.Function):
@@ -156,12 +156,6 @@ class _Chains(torch.autograd.Function):
 def _dtype(x: Tensor) -> torch.dtype:
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-
-
-def _flat(layers: Sequence[Layer]) -> list[list[int] | Tensor]:
-    """The number of weights in each layer, then all tensors: autograd looks at arguments alone."""
-    return [[len(layer) for layer in layers],
-            *(tensor for layer in layers for pair in layer for tensor in pair)]
 
 
 def _split(flat: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:

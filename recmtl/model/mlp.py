@@ -22,13 +22,14 @@ class MLP(nn.ModuleList):
         self.outputs = [inputs, *hidden][-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        if not len(self):
-            return x
-        return chains(x, self.chain, dropout=self.dropout * self.training)
+        return chains(x, self._chain, self.dropout * self.training)
+
+    def ended(self, x: Tensor, head: nn.Linear) -> Tensor:
+        """The same, and a layer without ReLU: in the precision of its weight, whatever the autocast."""
+        return ended(x, self._chain, (head.weight, head.bias), self.dropout * self.training)
 
     @property
-    def chain(self) -> list[Layer]:
-        """Its layers as one chain's."""
+    def _chain(self) -> list[Layer]:
         return [[pair] for pair in self.layers]
 
     @property
@@ -58,8 +59,7 @@ class Tower(nn.Module):
         self.thresholds = Thresholds(start.thresholds) if start.thresholds else None
 
     def forward(self, view: Tensor) -> Tensor:
-        end = self.head.weight, self.head.bias
-        raw = ended(view, self.hidden.chain, end, self.hidden.dropout * self.training)
+        raw = self.hidden.ended(view, self.head)
         raw = torch.addcmul(self.shift, self.scale, raw.squeeze(-1) if self._single else raw)
         return raw if self.thresholds is None else self.thresholds(raw)
 
