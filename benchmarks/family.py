@@ -20,12 +20,12 @@ from unittest.mock import patch
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.floor import Part, table_parts, weight_gradient
+from benchmarks.floor import Part, multiplying, table_parts, weighing
 from recmtl.batch import Batch
 from recmtl.data.loader import Loader
 from recmtl.data.shards import Shards
 from recmtl.experiment import Experiment
-from recmtl.kernels import engine, products, side_by_side
+from recmtl.kernels import engine, products
 from recmtl.learn.group import ALONE
 from recmtl.learn.optim import build_optimizers
 from recmtl.learn.settings import TrainConfig
@@ -75,12 +75,12 @@ def counting(call: Callable[[], object]) -> Products:
 
 def _product(rows: int, inner: int, columns: int, dtype: torch.dtype) -> Callable[[], object]:
     x, weight = torch.randn(rows, inner).to(dtype), torch.randn(columns, inner).to(dtype)
-    return lambda: side_by_side(x, [weight])
+    return multiplying(x, weight)
 
 
 def _gradient(rows: int, inner: int, columns: int, dtype: torch.dtype) -> Callable[[], object]:
     gradient, x = torch.randn(inner, rows).to(dtype), torch.randn(inner, columns).to(dtype)
-    return lambda: weight_gradient(gradient, x)
+    return weighing(gradient, x)
 
 
 @dataclass

@@ -68,23 +68,33 @@ def products(name: str, weight: Tensor, rows: int, dtype: torch.dtype, times: in
     w = torch.randn(outputs, inputs).to(dtype)
     work = 2.0 * rows * inputs * outputs
     shape = f"{name}: {rows} × {inputs} × {outputs}"
-    for what, *ways in (
-        ("forward", lambda: side_by_side(x, [w]), lambda: torch.mm(x, w.t()), lambda: torch.mm(w, x.t())),
-        ("input's gradient", lambda: side_by_side(g, [w.t()]), lambda: torch.mm(g, w)),
-        ("weight's gradient", lambda: weight_gradient(g, x), lambda: torch.mm(g.t(), x)),
-    ):
-        yield Part(f"{shape}, {what}", quickest(*ways), work, "GFLOP/s", times)
+    yield Part(f"{shape}, forward", multiplying(x, w), work, "GFLOP/s", times)
+    yield Part(f"{shape}, input's gradient", multiplying(g, w.t()), work, "GFLOP/s", times)
+    yield Part(f"{shape}, weight's gradient", weighing(g, x), work, "GFLOP/s", times)
 
 
-def quickest(*ways: Callable[[], object]) -> Callable[[], object]:
-    """Of several ways to the same numbers the one that takes the least time here."""
+def multiplying(x: Tensor, weight: Tensor) -> Callable[[], object]:
+    """x Wᵀ of (B, inputs) and (outputs, inputs), or its transpose, by the quickest way here."""
+    return _quickest(
+        lambda: side_by_side(x, [weight]), lambda: torch.mm(x, weight.t()),
+        lambda: torch.mm(weight, x.t()),
+    )
+
+
+def weighing(gradient: Tensor, x: Tensor) -> Callable[[], object]:
+    """gᵀ x of (B, outputs) and (B, inputs) by the quickest way here."""
+    ways: list[Callable[[], object]] = [lambda: torch.mm(gradient.t(), x)]
+    if ours(x):
+        ways.append(lambda: _weight_gradient(gradient, x))
+    return _quickest(*ways)
+
+
+def _quickest(*ways: Callable[[], object]) -> Callable[[], object]:
     return min(ways, key=lambda way: min(timeit.repeat(way, number=1, repeat=TRIES)))
 
 
-def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
-    """gᵀ x of (B, outputs) and (B, inputs), as a step makes it."""
-    if not ours(x):
-        return torch.mm(gradient.t(), x)
+def _weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
+    """The same as the loops of a network make it."""
     weight = x.new_empty(gradient.shape[1], x.shape[1])  # for its shape
     _, (found,), _ = chain_gradients([gradient], [x, gradient], [[weight]], 1.0, of_x=False, masked=True)
     return found
