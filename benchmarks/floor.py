@@ -83,18 +83,17 @@ def multiplying(x: Tensor, weight: Tensor) -> Callable[[], object]:
 
 def weighing(gradient: Tensor, x: Tensor) -> Callable[[], object]:
     """gᵀ x of (B, outputs) and (B, inputs) by the quickest way here."""
-    ways: list[Callable[[], object]] = [lambda: torch.mm(gradient.t(), x)]
-    if ours(x):
-        ways.append(lambda: _weight_gradient(gradient, x))
-    return _quickest(*ways)
+    return _quickest(lambda: weight_gradient(gradient, x), lambda: torch.mm(gradient.t(), x))
 
 
 def _quickest(*ways: Callable[[], object]) -> Callable[[], object]:
     return min(ways, key=lambda way: min(timeit.repeat(way, number=1, repeat=TRIES)))
 
 
-def _weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
-    """The same as the loops of a network make it."""
+def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
+    """gᵀ x of (B, outputs) and (B, inputs), as a step makes it."""
+    if not ours(x):
+        return torch.mm(gradient.t(), x)
     weight = x.new_empty(gradient.shape[1], x.shape[1])  # for its shape
     _, (found,), _ = chain_gradients([gradient], [x, gradient], [[weight]], 1.0, of_x=False, masked=True)
     return found
